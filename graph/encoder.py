@@ -1,0 +1,85 @@
+"""Token ids to one pooled vector an utterance.
+
+Here stands what is the same for every runtime: rows sorted by length, padded sub-batches under a token budget,
+and the order restored. What multiplies matrices is a `Runtime`; see runtime_onnx.py and runtime_torch.py.
+"""
+
+import importlib
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.model_directory import ModelDirectory
+from graph.tokenizer import TokenBatch
+
+RuntimeName = Literal["onnx", "torch"]
+DEFAULT_RUNTIME: RuntimeName = "onnx"
+
+# Tokens, padding included, in one call of the runtime. Larger sub-batches gain nothing on a CPU (its caches are
+# full by then) and make a short row wait for a long one.
+TOKEN_BUDGET = 1024
+
+
+class Runtime(Protocol):
+    """A loaded encoder that takes padded rows."""
+
+    hidden_size: int
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Encode.
+
+        Args:
+            ids: int64 `(rows, width)`, padded with anything.
+            mask: int64 `(rows, width)`, 1 for a token and 0 for padding.
+
+        Returns:
+            float32 `(rows, hidden_size)`, pooled, tanh included.
+        """
+        ...
+
+
+def load_runtime(name: RuntimeName, model: ModelDirectory, threads: int = 1) -> Runtime:
+    """Load the encoder of a model directory; only the module of the runtime that is asked for is imported."""
+    module = importlib.import_module(f"graph.runtime_{name}")
+    runtime: Runtime = module.load(model, threads)
+    return runtime
+
+
+class Encoder:
+    """Pools utterances of any lengths with a runtime that wants rectangles.
+
+    Args:
+        runtime: what computes.
+        token_budget: tokens a sub-batch may have, padding included. A row alone may exceed it.
+    """
+
+    def __init__(self, runtime: Runtime, token_budget: int = TOKEN_BUDGET) -> None:
+        self._runtime = runtime
+        self._token_budget = token_budget
+
+    def __call__(self, tokens: TokenBatch) -> NDArray[np.float32]:
+        """Returns float32 `(n, hidden_size)`, row i for utterance i, whatever its neighbours are."""
+        pooled = np.empty((len(tokens), self._runtime.hidden_size), dtype=np.float32)
+        for rows in plan_sub_batches(tokens.lengths, self._token_budget):
+            pooled[rows] = self._runtime.run(*tokens.padded(rows))
+        return pooled
+
+
+def plan_sub_batches(lengths: NDArray[np.int32], token_budget: int) -> list[NDArray[np.intp]]:
+    """Which rows are encoded together.
+
+    Rows of like length go together, so that little is padded. In each sub-batch the last row is the longest, and
+    rows times longest stays within the budget unless one row alone exceeds it.
+
+    Returns:
+        Row numbers, shortest rows first; together each row once.
+    """
+    order = np.argsort(lengths, kind="stable")
+    batches: list[NDArray[np.intp]] = []
+    begin = 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or (end + 1 - begin) * int(lengths[order[end]]) > token_budget:
+            batches.append(order[begin:end])
+            begin = end
+    return batches

@@ -1,0 +1,39 @@
+"""The encoder in ONNX Runtime: the default. Computes in float32; knows neither torch nor transformers."""
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from graph.errors import ModelError
+from graph.model_directory import ModelDirectory
+
+
+class OnnxRuntime:
+    """A session over `encoder.onnx`; see `graph.encoder.Runtime`."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, hidden_size: int) -> None:
+        self._session = session
+        self.hidden_size = hidden_size
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Encode padded rows: `(rows, width)` to `(rows, hidden_size)`."""
+        (pooled,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+        return np.asarray(pooled, dtype=np.float32)
+
+
+def load(model: ModelDirectory, threads: int) -> OnnxRuntime:
+    """Open the session; the float16 weights are widened once, here."""
+    options = onnxruntime.SessionOptions()
+    # Left to itself ONNX Runtime takes every core it sees, also those of other replicas.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads are faster alone and much slower beside neighbours on the same cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    model.file("encoder.safetensors")
+    try:
+        session = onnxruntime.InferenceSession(
+            str(model.file("encoder.onnx")), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime raises several types without a common base
+        raise ModelError(f"model directory {model.path}: cannot load encoder.onnx: {error}") from error
+    return OnnxRuntime(session, model.manifest.hidden_size)

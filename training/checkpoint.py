@@ -1,0 +1,43 @@
+"""What a run needs in order to go on where it was: written whole or not at all."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass
+class Checkpoint:
+    """The state of a run after `step` steps.
+
+    Attributes:
+        recipe: the recipe as plain data; a run goes on only under the recipe that it began with.
+        step: optimizer steps made, over all epochs.
+        model: state dict.
+        optimizer: state dict.
+        random: state of torch's generator, which dropout draws from.
+        best_score: mean accuracy on valid of the best epoch so far.
+        best_model: its state dict; empty before the first epoch ends.
+    """
+
+    recipe: dict[str, Any]
+    step: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    random: torch.Tensor
+    best_score: float
+    best_model: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write beside the old file and rename, so that a kill at any moment leaves one whole checkpoint."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        torch.save({name: getattr(self, name) for name in self.__dataclass_fields__}, unfinished)
+        os.replace(unfinished, path)
+
+    @staticmethod
+    def load(path: Path) -> "Checkpoint":
+        """Read a checkpoint; only tensors and plain data are unpickled."""
+        return Checkpoint(**torch.load(path, weights_only=True))

@@ -1,0 +1,99 @@
+"""The multitask model in torch: one encoder with its pooler, and one linear head a task."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModel
+
+from graph.encoder import Encoder
+from graph.heads import Head
+from graph.pipeline import Pipeline
+from graph.runtime_torch import PooledEncoder, TorchRuntime
+from graph.tasks import Task
+from graph.tokenizer import Tokenizer
+from training.recipe import Recipe
+
+
+class MultitaskModel(nn.Module):
+    """Nine answers from one forward pass.
+
+    Args:
+        tasks: in contract order; all of kind single.
+        encoder: encoder and pooler.
+    """
+
+    def __init__(self, tasks: Sequence[Task], encoder: PooledEncoder) -> None:
+        super().__init__()
+        if any(task.kind != "single" for task in tasks):
+            raise ValueError("only tasks of kind single can be trained so far")
+        self.tasks = tuple(tasks)
+        self.encoder = encoder
+        self.dropout = nn.Dropout(0.1)
+        self.heads = nn.ModuleList(nn.Linear(encoder.hidden_size, len(task.labels)) for task in tasks)
+
+    def loss(self, ids: Tensor, mask: Tensor, tasks: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        """Mean cross-entropy over the rows of a mixed batch, each row by its own task's head."""
+        pooled = self.dropout(self.encoder(ids, mask))
+        total = pooled.new_zeros(())
+        for t in set(tasks.tolist()):
+            rows = tasks == t
+            logits = self.heads[t](pooled[rows]).float()
+            total = total + functional.cross_entropy(logits, labels[rows], label_smoothing=smoothing, reduction="sum")
+        mean: Tensor = total / len(labels)
+        return mean
+
+    def pipeline(self, tokenizer: Tokenizer) -> Pipeline:
+        """The graph over the present weights, in evaluation mode, for scoring between steps."""
+        return Pipeline(self.tasks, tokenizer, Encoder(TorchRuntime(self.encoder)), self.graph_heads())
+
+    def graph_heads(self) -> dict[str, Head]:
+        """The heads as the graph computes them."""
+        return {
+            task.name: Head(task, _array(layer.get_parameter("weight")), _array(layer.get_parameter("bias")))
+            for task, layer in zip(self.tasks, self.heads, strict=True)
+        }
+
+
+def build_model(tasks: Sequence[Task], recipe: Recipe) -> MultitaskModel:
+    """The model before its first step: the base's kept layers, a pooler near the identity, fresh heads."""
+    backbone: nn.Module = AutoModel.from_pretrained(recipe.base.locate(), dtype=torch.float32)
+    if recipe.layers is not None:
+        keep_layers(backbone, recipe.layers)
+    encoder = PooledEncoder(backbone, recipe.pooling)
+    nn.init.eye_(encoder.pooler.weight)
+    nn.init.zeros_(encoder.pooler.bias)
+    with torch.no_grad():
+        encoder.pooler.weight.mul_(recipe.pooler_gain)
+    return MultitaskModel(tasks, encoder)
+
+
+def keep_layers(backbone: nn.Module, layers: Sequence[int]) -> None:
+    """Cut an encoder of any architecture down to the given layers, in the given order.
+
+    Raises:
+        ValueError: the encoder has no such layer, or no list of layers as long as its configuration says.
+    """
+    config = backbone.config
+    depth: int = config.num_hidden_layers  # type: ignore[union-attr, assignment]
+    if not all(0 <= layer < depth for layer in layers):
+        raise ValueError(f"the base encoder has layers 0 to {depth - 1}, not {list(layers)}")
+    stacks = [
+        (parent, name)
+        for parent in backbone.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.ModuleList) and len(child) == depth
+    ]
+    if len(stacks) != 1:
+        raise ValueError(f"expected one list of {depth} layers in the base encoder, found {len(stacks)}")
+    parent, name = stacks[0]
+    stack: nn.ModuleList = getattr(parent, name)
+    setattr(parent, name, nn.ModuleList(stack[layer] for layer in layers))
+    config.num_hidden_layers = len(layers)  # type: ignore[union-attr]
+
+
+def _array(parameter: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    copied: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = parameter.detach().float().numpy().copy()
+    return copied
