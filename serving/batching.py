@@ -1,0 +1,134 @@
+"""Greedy batching: what waits goes out together as soon as a slot is free; nothing waits for company.
+
+Used twice: the ingress gathers requests into one trip through the graph, and the encoder coalesces the batches of
+several ingress replicas into one run. Knows neither texts nor tokens: an item has a cost, a batch has a budget.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from serving.errors import Overloaded, Unavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a batcher takes on.
+
+    Attributes:
+        budget: highest cost of a batch; an item that alone costs more goes alone.
+        slots: batches in flight.
+        waiting: highest cost of all that waits, and what comes on top is refused; None where the callers are bounded.
+    """
+
+    budget: int
+    slots: int
+    waiting: int | None = None
+
+
+@dataclass(frozen=True)
+class _Waiting(Generic[Item, Answer]):
+    item: Item
+    cost: int
+    answer: "asyncio.Future[Answer]"
+
+
+class Batcher(Generic[Item, Answer]):
+    """Gathers single items into batches.
+
+    An item whose batch fails is tried again in ever smaller company until the item that makes it fail stands alone:
+    that one gets the error, its batchmates get their answers. Only `Unavailable` fails a batch as a whole, since
+    nothing in the batch is to blame for it.
+
+    Args:
+        run: computes a batch; answers in the order of the items.
+        cost: what an item takes of the budget; at least 1.
+        limits: see `Limits`.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        cost: Callable[[Item], int],
+        limits: Limits,
+    ) -> None:
+        self._run = run
+        self._cost = cost
+        self._limits = limits
+        self._queue: deque[_Waiting[Item, Answer]] = deque()
+        self._queued_cost = 0
+        self._dispatch_due = False
+        self._running: dict[asyncio.Task[None], float] = {}
+
+    async def submit(self, item: Item) -> Answer:
+        """Queue one item and wait for its answer. Cancelling this call takes the item out of the queue.
+
+        Raises:
+            Overloaded: too much is waiting.
+            Exception: whatever `run` raised for this item.
+        """
+        cost = self._cost(item)
+        limit = self._limits.waiting
+        if limit is not None and self._queue and self._queued_cost + cost > limit:
+            raise Overloaded("too many utterances are waiting; try again shortly")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(item, cost, loop.create_future())
+        self._queue.append(waiting)
+        self._queued_cost += cost
+        # Dispatch at the end of this turn of the event loop: requests that arrived together travel together.
+        if not self._dispatch_due:
+            self._dispatch_due = True
+            loop.call_soon(self._dispatch)
+        answer: Answer = await waiting.answer
+        return answer
+
+    def check_progress(self, seconds: float) -> None:
+        """Raise RuntimeError when a batch has been in flight for longer than so many seconds."""
+        if self._running and time.monotonic() - min(self._running.values()) > seconds:
+            raise RuntimeError(f"a batch has not come back for {seconds} s")
+
+    def _dispatch(self) -> None:
+        self._dispatch_due = False
+        while len(self._running) < self._limits.slots:
+            batch = self._take()
+            if not batch:
+                return
+            task = asyncio.create_task(self._answer(batch))
+            self._running[task] = time.monotonic()
+            task.add_done_callback(self._free_slot)
+
+    def _free_slot(self, task: "asyncio.Task[None]") -> None:
+        del self._running[task]
+        self._dispatch()
+
+    def _take(self) -> list[_Waiting[Item, Answer]]:
+        batch: list[_Waiting[Item, Answer]] = []
+        cost = 0
+        while self._queue and (not batch or cost + self._queue[0].cost <= self._limits.budget):
+            waiting = self._queue.popleft()
+            self._queued_cost -= waiting.cost
+            if not waiting.answer.done():  # its client is gone
+                batch.append(waiting)
+                cost += waiting.cost
+        return batch
+
+    async def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
+        try:
+            answers = await self._run([waiting.item for waiting in batch])
+            for waiting, answer in zip(batch, answers, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(answer)
+        except Exception as error:
+            if len(batch) == 1 or isinstance(error, Unavailable):
+                for waiting in batch:
+                    if not waiting.answer.done():
+                        waiting.answer.set_exception(error)
+            else:
+                await self._answer(batch[: len(batch) // 2])
+                await self._answer(batch[len(batch) // 2 :])

@@ -1,0 +1,78 @@
+"""Everything that is answered instead of annotations, with its status, in one JSON shape.
+
+AnnotatorError
+├── MalformedJson       400  the body is not JSON
+├── NoSuchPath          404
+├── WrongMethod         405
+├── BodyTooLarge        413  more bytes than the limit
+├── InvalidField        422  JSON of the wrong shape or type; names the field
+├── AnnotationFailed    500  a stage could not compute this request
+├── Overloaded          503  more is waiting than the limit; with Retry-After
+└── Unavailable         503  the graph does not answer; with Retry-After
+"""
+
+from typing import ClassVar
+
+from starlette.responses import JSONResponse
+
+RETRY_AFTER_SECONDS = 1
+
+
+class AnnotatorError(Exception):
+    """Base of all errors that are answered; the message is for the client."""
+
+    status: ClassVar[int]
+    type: ClassVar[str]
+
+    def response(self) -> JSONResponse:
+        """`{"error": {"type": ..., "message": ...}}` with the error's status."""
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.status == 503 else None
+        return JSONResponse({"error": {"type": self.type, "message": str(self)}}, self.status, headers)
+
+
+class MalformedJson(AnnotatorError):
+    """The body is not JSON."""
+
+    status, type = 400, "malformed_json"
+
+
+class NoSuchPath(AnnotatorError):
+    """Nothing is served at this path."""
+
+    status, type = 404, "no_such_path"
+
+
+class WrongMethod(AnnotatorError):
+    """The path is served, but not with this method."""
+
+    status, type = 405, "wrong_method"
+
+
+class BodyTooLarge(AnnotatorError):
+    """The body has more bytes than the limit."""
+
+    status, type = 413, "body_too_large"
+
+
+class InvalidField(AnnotatorError):
+    """The body is JSON of the wrong shape or type."""
+
+    status, type = 422, "invalid_field"
+
+
+class AnnotationFailed(AnnotatorError):
+    """A stage of the graph could not compute this request."""
+
+    status, type = 500, "annotation_failed"
+
+
+class Overloaded(AnnotatorError):
+    """More is waiting than the limit."""
+
+    status, type = 503, "overloaded"
+
+
+class Unavailable(AnnotatorError):
+    """The graph does not answer."""
+
+    status, type = 503, "unavailable"

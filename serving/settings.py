@@ -1,0 +1,42 @@
+"""What the operator chooses: the arguments of the application in serve_config.yaml."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from graph.encoder import DEFAULT_RUNTIME, RuntimeName
+from graph.tokenizer import DEFAULT_MAX_TOKENS
+
+PROJECT = Path(__file__).parent.parent
+
+
+class Settings(BaseModel):
+    """The builder's arguments. Relative paths start at the project's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Path = Field(default=Path("models/lite"), description="model directory")
+    tasks: Path = Field(default=Path("configs/tasks.yaml"), description="task file")
+    runtime: RuntimeName = Field(default=DEFAULT_RUNTIME, description="encoder runtime: onnx or torch")
+    max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=3, le=512, description="tokens an utterance; more are cut")
+    encoder_threads: int = Field(default=1, ge=1, description="CPU threads of an encoder replica")
+    batch_utterances: int = Field(default=64, ge=1, description="most utterances in one trip through the graph")
+    batches_in_flight: int = Field(default=3, ge=1, description="trips at once, an ingress replica")
+    waiting_utterances: int = Field(
+        default=4096, ge=1, description="most utterances that wait in an ingress replica; more are refused (503)"
+    )
+    encoder_batch_tokens: int = Field(default=4096, ge=1, description="most tokens in one run of an encoder replica")
+    body_bytes: int = Field(default=8_000_000, ge=1, description="largest request body; a larger one is refused (413)")
+    answer_seconds: float = Field(
+        default=20.0, gt=0, description="a batch that takes longer counts as lost, and its replica as unhealthy"
+    )
+
+    @property
+    def model_path(self) -> Path:
+        """The model directory, absolute."""
+        return PROJECT / self.model
+
+    @property
+    def tasks_path(self) -> Path:
+        """The task file, absolute."""
+        return PROJECT / self.tasks

@@ -1,0 +1,74 @@
+"""The stages behind the ingress as deployments: tokenizer, encoder, and a head a task.
+
+Thin: each opens the model directory, builds its part of graph/, and calls it. Replicas of the ONNX runtime import
+neither torch nor transformers.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from ray import serve
+
+from graph.encoder import Encoder, load_runtime
+from graph.heads import load_heads
+from graph.model_directory import ModelDirectory
+from graph.tokenizer import TokenBatch, Tokenizer
+from serving.batching import Batcher, Limits
+from serving.settings import Settings
+
+
+@serve.deployment
+class TokenizerStage:
+    """Utterances to a `TokenBatch`."""
+
+    def __init__(self, settings: Settings) -> None:
+        model = ModelDirectory.open(settings.model_path, settings.tasks_path)
+        self._tokenizer = Tokenizer(model.file("tokenizer.json"), settings.max_tokens)
+
+    async def __call__(self, texts: Sequence[str]) -> TokenBatch:
+        """Tokenize in a thread: a long utterance takes milliseconds, and the event loop has others to serve."""
+        return await asyncio.to_thread(self._tokenizer, texts)
+
+
+@serve.deployment
+class EncoderStage:
+    """A `TokenBatch` to pooled vectors, in runs that join the batches of several ingress replicas."""
+
+    def __init__(self, settings: Settings) -> None:
+        model = ModelDirectory.open(settings.model_path, settings.tasks_path)
+        self._encoder = Encoder(load_runtime(settings.runtime, model, settings.encoder_threads))
+        self._answer_seconds = settings.answer_seconds
+        # One slot: the runtime uses all threads that the replica has, and what comes meanwhile joins the next run.
+        self._batcher: Batcher[TokenBatch, NDArray[np.float32]] = Batcher(
+            self._encode,
+            cost=lambda tokens: len(tokens.ids),
+            limits=Limits(budget=settings.encoder_batch_tokens, slots=1),
+        )
+
+    async def __call__(self, tokens: TokenBatch) -> NDArray[np.float32]:
+        """Returns float32 `(n, hidden_size)`."""
+        return await self._batcher.submit(tokens)
+
+    def check_health(self) -> None:
+        """Called by Serve; raises when a run has not come back for too long."""
+        self._batcher.check_progress(self._answer_seconds)
+
+    async def _encode(self, batches: Sequence[TokenBatch]) -> list[NDArray[np.float32]]:
+        pooled = await asyncio.to_thread(self._encoder, TokenBatch.concatenate(batches))
+        ends = np.cumsum([len(batch) for batch in batches])
+        return np.split(pooled, ends[:-1])
+
+
+@serve.deployment
+class HeadStage:
+    """Pooled vectors to the probabilities of one task."""
+
+    def __init__(self, settings: Settings, task: str) -> None:
+        model = ModelDirectory.open(settings.model_path, settings.tasks_path)
+        self._head = load_heads(model)[task]
+
+    async def __call__(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """From `(n, hidden_size)` to `(n, classes)`; microseconds, so on the event loop."""
+        return self._head(pooled)
