@@ -1,0 +1,97 @@
+"""What the shipped weights must get right. The lines were labelled before they were first scored."""
+
+import csv
+import functools
+from pathlib import Path
+
+import pytest
+
+from graph.model_directory import ModelDirectory
+from graph.pipeline import Pipeline, load_pipeline
+from serving.settings import PROJECT, Settings
+from training.data import read_seen, text_hash
+
+LINES = Path(__file__).parent / "chat_lines.tsv"
+
+OBVIOUS = [
+    ("i love you", "sentiment_classification", {"positive"}),
+    ("i love you", "emotion_classification", {"joy"}),
+    ("i hate you", "sentiment_classification", {"negative"}),
+    ("where is montreal", "factoid_classification", {"is_factoid"}),
+    ("let's talk about movies", "deeppavlov_topics", {"Movies&Tv"}),
+    ("let's talk about movies", "cobot_topics", {"Movies_TV"}),
+    ("let's talk about movies", "cobot_dialogact_topics", {"Entertainment_Movies"}),
+    ("why are you such a fool", "emotion_classification", {"anger", "disgust"}),
+    ("do you like dogs", "midas_classification", {"yes_no_question"}),
+    ("what is the capital of france", "midas_classification", {"open_question_factual"}),
+    ("tell me a joke about cats", "midas_classification", {"command"}),
+]
+
+
+@functools.cache
+def shipped() -> Pipeline:
+    model = ModelDirectory.open(Settings().model_path, Settings().tasks_path)
+    model.verify()
+    return load_pipeline(model)
+
+
+@functools.cache
+def seen() -> set[bytes]:
+    return read_seen(PROJECT / f"{Settings().model}.seen")
+
+
+def answer(text: str, task: str) -> str:
+    scores = shipped()([text])[0][task]
+    return max(scores, key=lambda label: scores[label])
+
+
+def chat_lines() -> list[dict[str, str]]:
+    with LINES.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+@pytest.mark.parametrize(("text", "task", "labels"), OBVIOUS)
+def test_an_obvious_case_is_right(text: str, task: str, labels: set[str]) -> None:
+    assert answer(text, task) in labels
+
+
+def test_an_insult_is_toxic_and_not_toxic_is_dropped() -> None:
+    scores = shipped()(["why are you such a fool"])[0]["toxic_classification"]
+    assert scores["not_toxic"] == 0
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_chat_lines_cover_every_task_and_none_was_trained_on() -> None:
+    lines = chat_lines()
+    labels = {task.name: task.labels for task in shipped().tasks}
+    assert {line["task"] for line in lines} == set(labels)
+    assert len(lines) >= 30
+    assert all(line["label"] in labels[line["task"]] for line in lines)
+    assert [line["text"] for line in lines if text_hash(line["text"]) in seen()] == []
+
+
+def test_the_list_of_seen_lines_knows_a_training_line() -> None:
+    assert len(seen()) > 100_000
+    assert text_hash("Tell me a funny joke!") in seen()
+
+
+def test_four_of_five_chat_lines_are_right() -> None:
+    lines = chat_lines()
+    wrong = [line for line in lines if answer(line["text"], line["task"]) != line["label"]]
+    assert 1 - len(wrong) / len(lines) >= 0.8, wrong
+
+
+def test_the_shipped_model_says_where_it_comes_from() -> None:
+    manifest = ModelDirectory.open(Settings().model_path, Settings().tasks_path).manifest
+    assert {record["licence"] for record in manifest.data} - {""}
+    for task in manifest.tasks:
+        for split in ("valid", "test"):
+            score = manifest.scores[split][task.name]["all"]
+            assert score["rows"] > 500
+            assert 0.5 < score["accuracy"] <= 1
+    assert manifest.base_model["sha256"]
+
+
+def test_the_shipped_model_is_small() -> None:
+    folder = PROJECT / Settings().model
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 40_000_000
