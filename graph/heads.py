@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from graph.errors import ModelError
 from graph.model_directory import ModelDirectory
 from graph.tasks import Task
 
@@ -64,14 +65,21 @@ def apply_rule(task: Task, probabilities: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def load_heads(model: ModelDirectory) -> dict[str, Head]:
-    """All heads of a model directory by task name, in contract order."""
+    """All heads of a model directory by task name, in contract order.
+
+    Raises:
+        ModelError: a task has no weight, bias or temperature.
+    """
     tensors = model.load_tensors("heads.safetensors")
-    return {
-        task.name: Head(
-            task,
-            weight=tensors[f"{task.name}.weight"],
-            bias=tensors[f"{task.name}.bias"],
-            temperature=model.manifest.temperatures[task.name],
-        )
-        for task in model.tasks
-    }
+    try:
+        return {
+            task.name: Head(
+                task,
+                weight=tensors[f"{task.name}.weight"],
+                bias=tensors[f"{task.name}.bias"],
+                temperature=model.manifest.temperatures[task.name],
+            )
+            for task in model.tasks
+        }
+    except KeyError as error:
+        raise ModelError(f"model directory {model.path}: no weight, bias or temperature named {error}") from error

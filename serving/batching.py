@@ -121,6 +121,8 @@ class Batcher(Generic[Item, Answer]):
     async def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
         try:
             answers = await self._run([waiting.item for waiting in batch])
+            if len(answers) != len(batch):  # before anybody gets an answer that may be another's
+                raise RuntimeError(f"{len(answers)} answers to a batch of {len(batch)}")
             for waiting, answer in zip(batch, answers, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)

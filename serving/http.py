@@ -41,7 +41,7 @@ def http_app(annotate: Annotate, body_bytes: int) -> Starlette:
         await annotate([PROBE])
         return JSONResponse({"status": "ready"})
 
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/model", model, methods=["POST"]),
             Route("/batch_model", batch_model, methods=["POST"]),
@@ -54,6 +54,9 @@ def http_app(annotate: Annotate, body_bytes: int) -> Starlette:
             Exception: _answer_unexpected,
         },
     )
+    # A path is served or not; a redirect would make clients send a body twice.
+    application.router.redirect_slashes = False
+    return application
 
 
 async def _body(request: Request, limit: int) -> bytes:

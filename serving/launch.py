@@ -39,6 +39,8 @@ FAST_MODE = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY":
 # For how long a replica of the ingress that is to go still takes requests, so that front ends on other nodes can
 # forget it. Serve's 30 s are for those; here there is one front end, and it is told at once.
 DRAIN = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2"}
+# Ray would otherwise join a cluster that somebody else runs here, or wait for one that ended badly.
+OWN_CLUSTER = {"RAY_ADDRESS": "local"}
 # HAProxy's own ports, which Serve opens besides the HTTP port.
 HAPROXY_PORTS = {9101: "RAY_SERVE_HAPROXY_METRICS_PORT", 8404: "RAY_SERVE_HAPROXY_STATS_PORT"}
 
@@ -128,7 +130,7 @@ def serve(config: Path, port: int) -> int:
         child = subprocess.Popen(
             [Path(sys.executable).with_name("serve"), "run", config.resolve()],
             cwd=PROJECT,
-            env=marked_environment() | FAST_MODE | DRAIN,
+            env=marked_environment() | FAST_MODE | DRAIN | OWN_CLUSTER,
             stdout=log,
             stderr=subprocess.STDOUT,
             # Ctrl-C goes to the whole foreground group; Ray's processes must hear of it from Serve, in order.

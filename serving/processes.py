@@ -16,14 +16,14 @@ from serving.settings import PROJECT
 MARK = "ANNOTATOR_SERVICE"
 
 
-def marked_environment() -> dict[str, str]:
+def marked_environment(project: Path = PROJECT) -> dict[str, str]:
     """The environment for a process whose descendants are to be found again."""
-    return os.environ | {MARK: str(PROJECT)}
+    return os.environ | {MARK: str(project)}
 
 
-def our_processes() -> list[int]:
-    """Pids of all processes that carry this checkout's mark, and of orphaned HAProxy processes of its installation."""
-    mark = f"{MARK}={PROJECT}".encode()
+def our_processes(project: Path = PROJECT) -> list[int]:
+    """Pids of all processes with a checkout's mark, and of orphaned HAProxy processes of this installation."""
+    mark = f"{MARK}={project}".encode()
     haproxy = _haproxy_folder()
     ours: list[int] = []
     for entry in Path("/proc").iterdir():
@@ -39,22 +39,23 @@ def our_processes() -> list[int]:
     return ours
 
 
-def end_processes(patience_s: float = 5.0) -> list[int]:
+def end_processes(project: Path = PROJECT, patience_s: float = 5.0) -> list[int]:
     """End all processes of `our_processes`: ask first, then kill.
 
     Args:
+        project: whose.
         patience_s: seconds between asking and killing.
 
     Returns:
         Pids that were found.
     """
-    found = our_processes()
+    found = our_processes(project)
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + patience_s
         # Anew each time: a process that is asked to end may start others on its way.
-        for pid in our_processes():
+        for pid in our_processes(project):
             _send(pid, number)
-        while our_processes() and time.monotonic() < deadline:
+        while our_processes(project) and time.monotonic() < deadline:
             time.sleep(0.1)
     return found
 

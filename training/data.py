@@ -54,18 +54,22 @@ def read_rows(data: Path, task: Task, split: Split) -> list[Row]:
     Raises:
         FileNotFoundError: no such file.
         ValueError: a row is not text, known label and origin; the message names file and line.
+            Or the file is broken; the message names it.
     """
     path = data / task.name / f"{split}.tsv.gz"
     positions = {label: i for i, label in enumerate(task.labels)}
     rows: list[Row] = []
-    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
-        if next(lines, "").rstrip("\n") != "text\tlabel\torigin":
-            raise ValueError(f"{path}: the header must be text, label, origin, separated by tabs")
-        for number, line in enumerate(lines, start=2):
-            fields = line.rstrip("\n").split("\t")
-            if len(fields) != 3 or fields[1] not in positions:
-                raise ValueError(f"{path}, line {number}: not a text, a label of {task.name} and an origin")
-            rows.append(Row(fields[0], positions[fields[1]], fields[2]))
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+            if next(lines, "").rstrip("\n") != "text\tlabel\torigin":
+                raise ValueError(f"{path}: the header must be text, label, origin, separated by tabs")
+            for number, line in enumerate(lines, start=2):
+                fields = line.rstrip("\n").split("\t")
+                if len(fields) != 3 or fields[1] not in positions:
+                    raise ValueError(f"{path}, line {number}: not a text, a label of {task.name} and an origin")
+                rows.append(Row(fields[0], positions[fields[1]], fields[2]))
+    except (EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: not a whole gzip file of UTF-8 text: {error}") from error
     return rows
 
 
@@ -129,12 +133,21 @@ def spoken(text: str) -> str:
     return plain or text
 
 
+HASH_BYTES = 8
+
+
 def text_hash(text: str) -> bytes:
-    """8 bytes that stand for a text compared without case and punctuation."""
-    return hashlib.sha256("".join(re.findall(r"\w+", text.lower())).encode("utf-8", "replace")).digest()[:8]
+    """`HASH_BYTES` bytes that stand for a text compared without case, spaces and punctuation."""
+    return hashlib.sha256("".join(re.findall(r"\w+", text.lower())).encode("utf-8", "replace")).digest()[:HASH_BYTES]
 
 
 def write_seen(path: Path, rows_by_task: Sequence[Sequence[Row]]) -> None:
     """Write the sorted `text_hash` of every training text, so that a test line can be shown to be none of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(sorted({text_hash(row.text) for rows in rows_by_task for row in rows})))
+
+
+def read_seen(path: Path) -> set[bytes]:
+    """What `write_seen` wrote."""
+    packed = path.read_bytes()
+    return {packed[i : i + HASH_BYTES] for i in range(0, len(packed), HASH_BYTES)}

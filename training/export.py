@@ -49,7 +49,9 @@ def write_model(model: MultitaskModel, recipe: Recipe, origins: list[dict[str, A
     halves = {name: tensor.detach().half().contiguous() for name, tensor in encoder.state_dict().items()}
     save_file(halves, out / "encoder.safetensors")
     encoder.load_state_dict(halves)
-    encoder.backbone.config.to_json_file(out / "config.json", use_diff=False)  # type: ignore[union-attr, operator]
+    config: Any = encoder.backbone.config
+    config.name_or_path = ""  # the place of the base on this machine
+    config.to_json_file(out / "config.json", use_diff=False)
     export_onnx(encoder, out / "encoder.safetensors", out / "encoder.onnx")
     heads: dict[str, torch.Tensor] = {}
     for name, head in model.graph_heads().items():
@@ -59,6 +61,8 @@ def write_model(model: MultitaskModel, recipe: Recipe, origins: list[dict[str, A
     base = recipe.base.locate()
     shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
     names = ("tokenizer.json", "encoder.onnx", "encoder.safetensors", "config.json", "heads.safetensors")
+    for name in names:
+        (out / name).chmod(0o644)  # safetensors writes for the owner alone; the service may run as another user
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         name=recipe.name,

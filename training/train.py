@@ -107,7 +107,7 @@ class Trainer:
                 left = (total - self.step) * (now - began) / made
                 self.report(
                     f"step {self.step}/{total}  loss {loss_sum / loss_count:.3f}  "
-                    f"{made / (now - began):.1f} steps/s  left {left / 60:.0f}:{left % 60:02.0f}"
+                    f"{made / (now - began):.1f} steps/s  left {clock(left)}"
                 )
                 reported, loss_sum, loss_count = now, 0.0, 0
 
@@ -122,7 +122,7 @@ class Trainer:
                 torch.from_numpy(batch.labels),
                 self.recipe.label_smoothing,
             )
-        value = float(loss)
+        value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss is {value} at step {self.step}")
         self.optimizer.zero_grad()
@@ -155,6 +155,12 @@ class Trainer:
         ).save(self.checkpoint_path)
 
 
+def clock(seconds: float) -> str:
+    """A duration as minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
 def rate_factor(step: int, warmup_steps: int, total: int) -> float:
     """Share of the highest learning rate at a step: linear rise, then linear fall to zero."""
     return min((step + 1) / max(warmup_steps, 1), max(total - step, 0) / max(total - warmup_steps, 1), 1.0)
@@ -183,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not options.resume:
             sys.exit(f"{trainer.checkpoint_path} holds a run: add --resume to go on, or remove it to start anew")
         trainer.resume()
-    write_seen(out.with_suffix(".seen"), trainer.rows)
+    write_seen(out.with_name(f"{out.name}.seen"), trainer.rows)
     trainer.run()
     scores = export(trainer.model, recipe, options.tasks, options.data, out)
     for split, of_split in scores.items():

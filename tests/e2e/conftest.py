@@ -1,0 +1,99 @@
+"""The real service, started and ended as a user does it."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.processes import end_processes, our_processes
+from serving.settings import PROJECT
+
+URL = "http://127.0.0.1:8000"
+START_SECONDS = 180
+STOP_SECONDS = 90
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs the real service."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("e2e")
+
+
+class Service:
+    """A command in a terminal of its own.
+
+    Args:
+        command: what the user types.
+        environment: variables besides those of the tests.
+    """
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=os.environ | (environment or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(self.process.stdout)
+
+    def wait_until_ready(self) -> None:
+        """Until /ready says so; what the command printed is in the error when it ends before."""
+        for _ in range(10 * START_SECONDS):
+            if self.process.poll() is not None:
+                self._reader.join(10)
+                raise AssertionError(f"ended with {self.process.returncode}: {''.join(self.lines)}")
+            try:
+                if httpx.get(f"{URL}/ready", timeout=5).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            threading.Event().wait(0.1)
+        raise AssertionError(f"not ready after {START_SECONDS} s: {''.join(self.lines)}")
+
+    def press_ctrl_c(self) -> int:
+        """What the terminal does: SIGINT to the whole foreground group. Returns the exit status."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Until the command has ended."""
+        status = self.process.wait(STOP_SECONDS)
+        self._reader.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+
+@pytest.fixture(scope="package", autouse=True)
+def alone() -> Iterator[None]:
+    """The service has fixed ports: none of this checkout may run, and none is left behind."""
+    assert our_processes() == [], "the service of this folder runs: make stop"
+    yield
+    end_processes()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    """The address of a service that `make serve` started."""
+    served = Service(["make", "serve"])
+    try:
+        served.wait_until_ready()
+        yield URL
+    finally:
+        served.press_ctrl_c()
+    assert our_processes() == []

@@ -1,0 +1,215 @@
+"""What a client sees of `make serve`: the contract of the original, every error, and the pipeline's own numbers."""
+
+import asyncio
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from graph.model_directory import ModelDirectory
+from graph.pipeline import Pipeline, load_pipeline
+from graph.tasks import load_tasks
+from serving.settings import PROJECT, Settings
+
+TASKS = load_tasks(Settings().tasks_path)
+CHAT_LINES = PROJECT / "tests" / "models" / "chat_lines.tsv"
+INSULT = "why are you such a fool"
+
+STRANGE = [
+    "",
+    " ",
+    "\N{GRINNING FACE}",
+    "\N{FAMILY}\N{ZERO WIDTH JOINER}\N{FIRE}" * 50,
+    "x" * 10_000,
+    "word " * 2_000,
+    "\x00\x01\x07\x1b[31m\x7f\u2028",
+    "\ufeff\u202eright to left",
+    "<script>alert(1)</script>",
+    '"; drop table utterances; --',
+    "[CLS] [SEP] [MASK]",
+    "ελληνικά и русский 日本語",
+]
+
+
+@pytest.fixture
+def client(service: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service, timeout=30) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return load_pipeline(ModelDirectory.open(Settings().model_path, Settings().tasks_path))
+
+
+def chat_lines() -> list[str]:
+    with CHAT_LINES.open(encoding="utf-8", newline="") as stream:
+        return [line["text"] for line in csv.DictReader(stream, delimiter="\t")]
+
+
+def annotations_of(client: httpx.Client, sentences: list[str]) -> list[dict[str, dict[str, float]]]:
+    answer = client.post("/model", json={"sentences": sentences})
+    assert answer.status_code == 200
+    annotations: list[dict[str, dict[str, float]]] = answer.json()
+    assert len(annotations) == len(sentences)
+    return annotations
+
+
+def assert_contract(annotation: dict[str, dict[str, float]]) -> None:
+    """Tasks and labels in order, probabilities of two decimals, sums as near to 1 as rounding lets them be."""
+    assert list(annotation) == [task.name for task in TASKS]
+    for task in TASKS:
+        scores = annotation[task.name]
+        assert list(scores) == list(task.labels)
+        assert all(0 <= score <= 1 and round(score, 2) == score for score in scores.values())
+        assert sum(scores.values()) == pytest.approx(1, abs=0.005 * len(scores))
+
+
+def test_nine_tasks_in_contract_order(client: httpx.Client) -> None:
+    assert len(TASKS) == 9
+    (annotation,) = annotations_of(client, ["i love you"])
+    assert_contract(annotation)
+    assert annotation["sentiment_classification"]["positive"] > 0.5
+
+
+def test_the_toxic_rule_on_an_insult(client: httpx.Client) -> None:
+    scores = annotations_of(client, [INSULT])[0]["toxic_classification"]
+    assert scores["not_toxic"] == 0
+    assert max(scores, key=lambda label: scores[label]) != "not_toxic"
+    assert sum(scores.values()) == pytest.approx(1, abs=0.04)
+
+
+def test_served_numbers_are_those_of_the_pipeline(client: httpx.Client, pipeline: Pipeline) -> None:
+    lines = chat_lines() + STRANGE
+    expected = pipeline(lines)
+    alone = [annotations_of(client, [line])[0] for line in lines]
+    together = annotations_of(client, lines)
+    for exact, served_alone, served_together in zip(expected, alone, together, strict=True):
+        for task, scores in exact.items():
+            assert served_alone[task] == pytest.approx(scores, abs=0.01)
+            assert served_together[task] == pytest.approx(scores, abs=0.01)
+
+
+def test_batch_model_equals_model(client: httpx.Client) -> None:
+    lines = chat_lines()[:20]
+    histories = [["hello", f"before [SEP] {line}"] for line in lines]
+    answer = client.post("/batch_model", json={"utterances_with_histories": histories})
+    assert answer.json() == [{"batch": annotations_of(client, lines)}]
+
+
+def test_nothing_asked_nothing_answered(client: httpx.Client) -> None:
+    assert client.post("/model", json={"sentences": []}).json() == []
+    assert client.post("/batch_model", json={"utterances_with_histories": []}).json() == [{"batch": []}]
+
+
+def test_history_is_accepted_and_not_used(client: httpx.Client) -> None:
+    body = {"sentences": ["hi"], "sentences_with_history": ["something quite different [SEP] hi"]}
+    assert client.post("/model", json=body).json() == annotations_of(client, ["hi"])
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=range(len(STRANGE)))
+def test_any_string_is_answered(client: httpx.Client, text: str) -> None:
+    assert_contract(annotations_of(client, [text])[0])
+
+
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character(client: httpx.Client) -> None:
+    answer = client.post("/model", content=rb'{"sentences": ["hi \ud800 there", "\ude00"]}')
+    assert answer.status_code == 200
+    assert answer.json() == annotations_of(client, ["hi \ufffd there", "\ufffd"])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/model", b"", 400, ""),
+        ("/model", b"{", 400, ""),
+        ("/model", b'{"sentences": ["\xff\xfe"]}', 400, ""),
+        ("/model", b"[" * 50_000, 400, ""),
+        ("/model", b"[]", 422, "body"),
+        ("/model", b"{}", 422, "sentences"),
+        ("/model", b'{"sentences": "hi"}', 422, "sentences"),
+        ("/model", b'{"sentences": null}', 422, "sentences"),
+        ("/model", b'{"sentences": ["hi", 5]}', 422, "sentences[1]"),
+        ("/model", b'{"sentences": ["hi"], "sentences_with_history": 1}', 422, "sentences_with_history"),
+        ("/batch_model", b"{", 400, ""),
+        ("/batch_model", b'{"sentences": ["hi"]}', 422, "utterances_with_histories"),
+        ("/batch_model", b'{"utterances_with_histories": [["hi"], []]}', 422, "utterances_with_histories[1]"),
+        ("/batch_model", b'{"utterances_with_histories": [[3]]}', 422, "utterances_with_histories[0][0]"),
+        ("/nothing", b"{}", 404, "/nothing"),
+        ("/health", b"{}", 405, "/health"),
+    ],
+)
+def test_bad_input_gets_a_clear_error(client: httpx.Client, path: str, body: bytes, status: int, message: str) -> None:
+    answer = client.post(path, content=body)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert set(error) == {"type", "message"}
+    assert message in error["message"]
+
+
+def test_too_large_a_body_is_refused(client: httpx.Client) -> None:
+    body = json.dumps({"sentences": ["x" * Settings().body_bytes]})
+    answer = client.post("/model", content=body)
+    assert answer.status_code == 413
+    assert answer.json()["error"]["type"] == "body_too_large"
+
+
+def test_many_sentences_come_back_in_order(client: httpx.Client) -> None:
+    lines = chat_lines()
+    singles = dict(zip(lines, annotations_of(client, lines), strict=True))
+    many = lines * 10
+    for line, annotation in zip(many, annotations_of(client, many), strict=True):
+        for task, scores in singles[line].items():
+            assert annotation[task] == pytest.approx(scores, abs=0.0101)
+
+
+async def test_concurrent_requests_get_their_own_answers_and_a_bad_one_harms_nobody(
+    service: str, pipeline: Pipeline
+) -> None:
+    lines = chat_lines()[:64]
+    bad = 17
+
+    async def ask(client: httpx.AsyncClient, number: int) -> httpx.Response:
+        body: dict[str, Any] = {"sentences": [lines[number]] if number != bad else [lines[number], None]}
+        return await client.post("/model", json=body)
+
+    async with httpx.AsyncClient(base_url=service, timeout=30) as client:
+        answers = await asyncio.gather(*(ask(client, number) for number in range(len(lines))))
+    assert len(answers) == 64
+    for number, (line, answer) in enumerate(zip(lines, answers, strict=True)):
+        if number == bad:
+            assert answer.status_code == 422
+            assert "sentences[1]" in answer.json()["error"]["message"]
+        else:
+            assert answer.status_code == 200
+            for task, scores in pipeline([line])[0].items():
+                assert answer.json()[0][task] == pytest.approx(scores, abs=0.01)
+
+
+def test_health_and_readiness(client: httpx.Client) -> None:
+    assert client.get("/health").status_code == 200
+    assert client.get("/ready").status_code == 200
+
+
+@pytest.mark.usefixtures("service")
+def test_no_replica_has_imported_torch_or_transformers() -> None:
+    looked = subprocess.run(
+        [sys.executable, "-m", "tests.e2e.imported_modules"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    modules: dict[str, list[str]] = json.loads(looked.stdout.splitlines()[-1])
+    deployments = {name.split("#")[1] for name in modules}
+    assert deployments >= {"Ingress", "Tokenizer", "Encoder"} | {f"Head_{task.name}" for task in TASKS}
+    for replica, imported in modules.items():
+        assert "numpy" in imported
+        assert not {"torch", "transformers"} & set(imported), replica
+    assert any("onnxruntime" in imported for imported in modules.values())

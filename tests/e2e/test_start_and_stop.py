@@ -1,0 +1,160 @@
+"""Starting and ending, also after what should not happen."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.processes import end_processes, marked_environment, our_processes
+from serving.settings import PROJECT
+from tests.e2e.conftest import URL, Service
+
+SERVE = str(Path(sys.executable).with_name("serve"))
+RAY = str(Path(sys.executable).with_name("ray"))
+
+
+def make(target: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", target], cwd=PROJECT, capture_output=True, text=True, timeout=120)
+
+
+def answers() -> bool:
+    try:
+        return httpx.post(f"{URL}/model", json={"sentences": ["hello"]}, timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def haproxies() -> list[int]:
+    return [pid for pid in our_processes() if name_of(pid) == "haproxy"]
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # it has ended meanwhile
+        return ""
+
+
+@pytest.fixture
+def ray_folder() -> Iterator[Path]:
+    """A folder for Ray's files; not pytest's, whose path is too long for a socket."""
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def test_make_serve_says_ready_once_with_a_command_that_works(ray_folder: Path) -> None:
+    # What a cluster of somebody else leaves when it is killed; Ray would try to join it for minutes.
+    (ray_folder / "ray").mkdir()
+    (ray_folder / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
+    served = Service(["make", "serve"], {"RAY_TMPDIR": str(ray_folder)})
+    try:
+        served.wait_until_ready()
+        second = make("serve")
+        assert second.returncode != 0
+        assert "runs already" in second.stderr
+        assert answers()
+        deadline = time.monotonic() + 10
+        while not served.lines and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (line,) = served.lines
+        assert line.startswith("ready after ")
+        curl = subprocess.run(line.partition("try: ")[2], shell=True, capture_output=True, text=True, check=True)
+        assert curl.stdout.startswith('[{"emotion_classification":')
+    finally:
+        served.press_ctrl_c()
+    assert our_processes() == []
+    assert not answers()
+
+
+def test_what_a_killed_run_left_is_ended_by_the_next_start_and_by_stop() -> None:
+    for _ in range(2):
+        served = Service(["make", "serve"])
+        served.wait_until_ready()
+        assert answers()
+        kill_all_but_haproxy()
+        served.wait()
+        assert haproxies(), "when HAProxy no longer outlives its parents, this test has lost its subject"
+
+    assert make("stop").stdout == "stopped\n"
+    assert our_processes() == []
+    assert make("stop").stdout == "nothing was running\n"
+
+
+def test_make_stop_ends_a_running_service_in_order() -> None:
+    served = Service(["make", "serve"])
+    served.wait_until_ready()
+    assert make("stop").stdout == "stopped\n"
+    assert served.wait() == 0
+    assert our_processes() == []
+
+
+def test_plain_serve_run_works(ray_folder: Path) -> None:
+    served = Service([SERVE, "run", "serve_config.yaml"], marked_environment() | {"RAY_TMPDIR": str(ray_folder)})
+    try:
+        served.wait_until_ready()
+        assert answers()
+    finally:
+        served.press_ctrl_c()
+    end_processes()
+
+
+def test_serve_deploy_works_on_a_cluster(ray_folder: Path) -> None:
+    environment = marked_environment() | {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(ray_folder)}
+    ray_start = [RAY, "start", "--head", "--num-cpus=2", "--disable-usage-stats"]
+    subprocess.run(ray_start, env=environment, check=True, capture_output=True, timeout=120)
+    try:
+        subprocess.run(
+            [SERVE, "deploy", "serve_config.yaml"],
+            cwd=PROJECT,
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        deadline = time.monotonic() + 120
+        while not answers() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert answers()
+        status = subprocess.run([SERVE, "status"], env=environment, check=True, capture_output=True, timeout=60)
+        assert b"RUNNING" in status.stdout
+        subprocess.run([SERVE, "shutdown", "-y"], env=environment, check=True, capture_output=True, timeout=120)
+    finally:
+        end_processes()
+    assert our_processes() == []
+
+
+def kill_all_but_haproxy() -> None:
+    """What an out-of-memory killer does at its worst; HAProxy's parent first, which would end it on its way out."""
+    proxies = haproxies()
+    parents = [int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in proxies]
+    for pid in [*parents, *launchers(), *our_processes()]:
+        if pid not in proxies:
+            kill(pid)
+
+
+def launchers() -> list[int]:
+    """Pids of `python -m serving.launch` in this checkout."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+                here = (entry / "cwd").readlink() == PROJECT
+            except OSError:
+                continue
+            if here and command.endswith(b"-m\0serving.launch\0"):
+                found.append(int(entry.name))
+    return found
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,85 @@
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from graph.encoder import Encoder, Runtime, load_runtime, plan_sub_batches
+from graph.model_directory import ModelDirectory
+from graph.pipeline import Pipeline
+from graph.tokenizer import TokenBatch
+from tests import TASKS_FILE
+from tests.graph.strategies import texts, token_rows
+
+budgets = st.integers(1, 300)
+
+
+class Fingerprints:
+    """A runtime whose answer tells which tokens a row had, and in which order; padding must not show."""
+
+    hidden_size = 3
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.stack([fingerprint(row[marked == 1]) for row, marked in zip(ids, mask, strict=True)])
+
+
+def fingerprint(row: NDArray[np.int64] | list[int]) -> NDArray[np.float32]:
+    return np.array([len(row), np.sum(row), np.dot(row, np.arange(len(row)))], dtype=np.float32)
+
+
+@given(st.lists(st.integers(1, 64), max_size=60), budgets)
+def test_sub_batches_hold_every_row_once_and_stay_in_the_budget(lengths: list[int], budget: int) -> None:
+    plan = plan_sub_batches(np.array(lengths, dtype=np.int32), budget)
+    assert sorted(row for rows in plan for row in rows) == list(range(len(lengths)))
+    for rows in plan:
+        padded = len(rows) * max(lengths[row] for row in rows)
+        assert padded <= budget or len(rows) == 1
+
+
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=60), budgets)
+def test_sub_batches_are_as_full_as_the_budget_lets_them_be(lengths: list[int], budget: int) -> None:
+    plan = plan_sub_batches(np.array(lengths, dtype=np.int32), budget)
+    for rows, following in pairwise(plan):
+        assert (len(rows) + 1) * lengths[following[0]] > budget
+
+
+@given(token_rows, budgets)
+def test_any_batch_comes_back_in_order(rows: list[list[int]], budget: int) -> None:
+    pooled = Encoder(Fingerprints(), budget)(TokenBatch.from_rows(rows))
+    assert pooled.dtype == np.float32
+    assert pooled.shape == (len(rows), Fingerprints.hidden_size)
+    for vector, row in zip(pooled, rows, strict=True):
+        assert vector.tolist() == fingerprint(row).tolist()
+
+
+@pytest.fixture(scope="module")
+def runtime(tiny_model: Path) -> Runtime:
+    return load_runtime("onnx", ModelDirectory.open(tiny_model, TASKS_FILE))
+
+
+utterances = texts | st.text("dog eagle you?", max_size=120)
+
+
+@given(batch=st.lists(utterances, min_size=1, max_size=12), budget=budgets, data=st.data())
+def test_an_utterance_has_the_same_scores_alone_and_in_any_batch(
+    tiny_pipeline: Pipeline, runtime: Runtime, batch: list[str], budget: int, data: st.DataObject
+) -> None:
+    chosen = data.draw(st.integers(0, len(batch) - 1))
+    encoder = Encoder(runtime, budget)
+    alone = encoder(tiny_pipeline.tokenizer([batch[chosen]]))
+    together = encoder(tiny_pipeline.tokenizer(batch))
+    assert alone.dtype == together.dtype == np.float32
+    for head in tiny_pipeline.heads.values():
+        # Before the rule: it is a step, at which the smallest difference would show as a large one.
+        np.testing.assert_allclose(
+            head.probabilities(together)[chosen], head.probabilities(alone)[0], rtol=0, atol=1e-5
+        )
+
+
+def test_the_tiny_model_tells_utterances_apart(tiny_pipeline: Pipeline) -> None:
+    # Otherwise the test above would show nothing.
+    dog, eagle = tiny_pipeline.pooled(["dog", "the eagle is here"])
+    assert np.abs(dog - eagle).max() > 0.1

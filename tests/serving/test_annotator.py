@@ -1,0 +1,136 @@
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from ray.exceptions import ActorDiedError
+
+from graph.model_directory import ModelDirectory
+from graph.pipeline import Pipeline, load_pipeline
+from graph.tokenizer import TokenBatch
+from serving.annotator import Annotator, Stages
+from serving.errors import AnnotationFailed, Overloaded, Unavailable
+from serving.settings import Settings
+
+POISON = "poison"
+
+
+class LocalStages:
+    """The stages of a pipeline in this process, with faults on demand."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.batches: list[list[str]] = []
+        self.deaths = 0  # trips during which a replica dies
+        self.hang = False
+
+    async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+        self.batches.append(list(texts))
+        if self.hang:
+            await asyncio.sleep(3600)
+        if self.deaths:
+            self.deaths -= 1
+            raise ActorDiedError
+        if POISON in texts:
+            raise ValueError("cannot be tokenized")
+        await asyncio.sleep(0)
+        return self.pipeline.tokenizer(texts)
+
+    async def encode(self, tokens: TokenBatch) -> NDArray[np.float32]:
+        return self.pipeline.encoder(tokens)
+
+    def stages(self) -> Stages:
+        async def ask(task: str, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+            return self.pipeline.heads[task](pooled)
+
+        heads = {task: lambda pooled, task=task: ask(task, pooled) for task in self.pipeline.heads}
+        return Stages(self.tokenize, self.encode, heads)
+
+
+@pytest.fixture
+def local(tiny_model: Path) -> LocalStages:
+    return LocalStages(load_pipeline(ModelDirectory.open(tiny_model, Settings().tasks_path)))
+
+
+def annotator_of(local: LocalStages, settings: Settings | None = None) -> Annotator:
+    return Annotator(local.pipeline.tasks, local.stages(), settings or Settings())
+
+
+async def test_the_answers_are_those_of_the_pipeline(local: LocalStages) -> None:
+    annotator = annotator_of(local)
+    requests = [[f"line {i} {j}" for j in range(i % 4)] for i in range(30)]
+    answers = await asyncio.gather(*(annotator(request) for request in requests))
+    for request, annotations in zip(requests, answers, strict=True):
+        expected = local.pipeline(request)
+        assert [list(a) for a in annotations] == [list(e) for e in expected]
+        for annotation, exact in zip(annotations, expected, strict=True):
+            for task, scores in exact.items():
+                assert list(annotation[task]) == list(scores)
+                assert annotation[task] == pytest.approx(scores, abs=0.0051)
+    assert len(local.batches) < len(requests)  # they travelled together
+
+
+async def test_a_long_request_is_cut_into_batches_and_comes_back_in_order(local: LocalStages) -> None:
+    settings = Settings(batch_utterances=8, batches_in_flight=2)
+    texts = [f"utterance number {i}" for i in range(50)]
+    annotations = await annotator_of(local, settings)(texts)
+    assert max(len(batch) for batch in local.batches) <= 8
+    assert len(annotations) == 50
+    scores = local.pipeline(texts)
+    for annotation, exact in zip(annotations, scores, strict=True):
+        for task in exact:
+            assert annotation[task] == pytest.approx(exact[task], abs=0.0051)
+
+
+async def test_a_short_request_does_not_wait_for_all_of_a_long_one(local: LocalStages) -> None:
+    annotator = annotator_of(local, Settings(batch_utterances=4, batches_in_flight=1))
+    long = asyncio.create_task(annotator([f"long {i}" for i in range(200)]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await annotator(["short"])
+    assert not long.done()
+    assert len(await long) == 200
+
+
+async def test_poison_harms_nobody_else(local: LocalStages) -> None:
+    annotator = annotator_of(local)
+    requests = [["good", f"line {i}"] if i != 5 else ["fine", POISON] for i in range(12)]
+    answers = await asyncio.gather(*(annotator(request) for request in requests), return_exceptions=True)
+    for i, answer in enumerate(answers):
+        if i == 5:
+            assert isinstance(answer, AnnotationFailed)
+            assert POISON not in str(answer)
+        else:
+            assert isinstance(answer, list)
+            assert len(answer) == 2
+
+
+async def test_a_replica_that_dies_costs_nothing_when_the_second_trip_succeeds(local: LocalStages) -> None:
+    local.deaths = 1
+    assert len(await annotator_of(local)(["hello"])) == 1
+
+
+async def test_a_graph_that_stays_dead_is_unavailable(local: LocalStages) -> None:
+    local.deaths = 2
+    with pytest.raises(Unavailable):
+        await annotator_of(local)(["hello"])
+
+
+async def test_a_batch_that_does_not_come_back_is_unavailable(local: LocalStages) -> None:
+    local.hang = True
+    with pytest.raises(Unavailable):
+        await annotator_of(local, Settings(answer_seconds=0.05))(["hello"])
+
+
+async def test_too_much_at_once_is_refused(local: LocalStages) -> None:
+    annotator = annotator_of(local, Settings(batch_utterances=1, batches_in_flight=1, waiting_utterances=2))
+    answers = await asyncio.gather(*(annotator(["hello"]) for _ in range(10)), return_exceptions=True)
+    assert any(isinstance(answer, Overloaded) for answer in answers)
+    assert any(isinstance(answer, list) for answer in answers)
+
+
+async def test_nothing_asked_nothing_computed(local: LocalStages) -> None:
+    assert await annotator_of(local)([]) == []
+    assert local.batches == []

@@ -1,0 +1,159 @@
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.batching import Batcher, Limits
+from serving.errors import Overloaded, Unavailable
+
+COSTS = st.lists(st.integers(min_value=1, max_value=12), max_size=40)
+
+
+@dataclasses.dataclass
+class Recorder:
+    """Doubles numbers; remembers its batches, and how many ran at once."""
+
+    poison: frozenset[int] = frozenset()
+    batches: list[list[int]] = dataclasses.field(default_factory=list)
+    running: int = 0
+    most_running: int = 0
+
+    async def __call__(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        await asyncio.sleep(0)
+        self.running -= 1
+        for item in items:
+            if item in self.poison:
+                raise ValueError(f"poison {item}")
+        return [2 * item for item in items]
+
+
+@given(COSTS, st.integers(1, 10), st.integers(1, 4))
+async def test_every_item_gets_its_own_answer(costs: list[int], budget: int, slots: int) -> None:
+    run = Recorder()
+    batcher = Batcher(run, cost=lambda item: costs[item], limits=Limits(budget, slots))
+    answers = await asyncio.gather(*(batcher.submit(i) for i in range(len(costs))))
+    assert answers == [2 * i for i in range(len(costs))]
+    assert sorted(item for batch in run.batches for item in batch) == list(range(len(costs)))
+    assert all(len(batch) == 1 or sum(costs[i] for i in batch) <= budget for batch in run.batches)
+    assert run.most_running <= slots
+
+
+@settings(max_examples=50)
+@given(st.sets(st.integers(0, 19)), st.integers(1, 20))
+async def test_a_poisoned_item_fails_alone(poison: set[int], budget: int) -> None:
+    batcher = Batcher(Recorder(frozenset(poison)), cost=lambda _: 1, limits=Limits(budget, 2))
+    answers = await asyncio.gather(*(batcher.submit(i) for i in range(20)), return_exceptions=True)
+    for item, answer in enumerate(answers):
+        if item in poison:
+            assert isinstance(answer, ValueError)
+            assert str(answer) == f"poison {item}"
+        else:
+            assert answer == 2 * item
+    assert await batcher.submit(100) == 200
+
+
+async def test_what_arrives_together_travels_together_and_what_comes_later_joins_the_next_batch() -> None:
+    run = Recorder()
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=1))
+    await asyncio.gather(*(batcher.submit(i) for i in range(5)))
+    assert run.batches == [[0, 1, 2, 3, 4]]
+
+
+async def test_a_free_slot_waits_for_nothing() -> None:
+    run = Recorder()
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=2))
+    assert await asyncio.wait_for(batcher.submit(7), timeout=5) == 14
+    assert run.batches == [[7]]
+
+
+async def test_cancelled_items_are_not_computed_and_free_their_place() -> None:
+    release = asyncio.Event()
+    seen: list[int] = []
+
+    async def run(items: Sequence[int]) -> list[int]:
+        seen.extend(items)
+        await release.wait()
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=1, slots=1, waiting=2))
+    first = asyncio.create_task(batcher.submit(1))
+    await asyncio.sleep(0.01)
+    gone = asyncio.create_task(batcher.submit(2))
+    last = asyncio.create_task(batcher.submit(3))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    release.set()
+    assert [await first, await last] == [1, 3]
+    assert seen == [1, 3]
+
+
+async def test_more_than_may_wait_is_refused_at_once() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> list[int]:
+        await release.wait()
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=1, slots=1, waiting=2))
+    tasks = [asyncio.create_task(batcher.submit(0))]
+    await asyncio.sleep(0.01)  # that one runs, two more may wait
+    tasks += [asyncio.create_task(batcher.submit(i)) for i in (1, 2)]
+    await asyncio.sleep(0.01)
+    with pytest.raises(Overloaded):
+        await batcher.submit(9)
+    release.set()
+    assert await asyncio.gather(*tasks) == [0, 1, 2]
+
+
+async def test_an_item_larger_than_all_that_may_wait_is_taken_when_nothing_waits() -> None:
+    batcher = Batcher(Recorder(), cost=lambda _: 1000, limits=Limits(budget=10, slots=1, waiting=10))
+    assert await batcher.submit(1) == 2
+
+
+async def test_unavailable_is_everybodys_and_is_not_tried_again_in_parts() -> None:
+    calls = 0
+
+    async def run(items: Sequence[int]) -> list[int]:
+        nonlocal calls
+        calls += 1
+        raise Unavailable("nobody there")
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=1))
+    answers = await asyncio.gather(*(batcher.submit(i) for i in range(8)), return_exceptions=True)
+    assert all(isinstance(answer, Unavailable) for answer in answers)
+    assert calls == 1
+
+
+async def test_a_batch_that_answers_too_few_is_an_error_and_no_mix_up() -> None:
+    async def run(items: Sequence[int]) -> list[int]:
+        return [0] if len(items) > 1 else [2 * items[0]]
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=1))
+    answers = await asyncio.gather(*(batcher.submit(i) for i in range(4)))
+    assert answers == [0, 2, 4, 6]
+
+
+async def test_a_batch_that_does_not_come_back_is_found() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> list[int]:
+        await release.wait()
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=1, slots=1))
+    batcher.check_progress(0)
+    task = asyncio.create_task(batcher.submit(1))
+    await asyncio.sleep(0.05)
+    batcher.check_progress(60)
+    with pytest.raises(RuntimeError, match="not come back"):
+        batcher.check_progress(0.01)
+    release.set()
+    await task
+    await asyncio.sleep(0)
+    batcher.check_progress(0)

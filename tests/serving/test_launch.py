@@ -1,0 +1,95 @@
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from serving import launch
+from serving.settings import PROJECT
+
+CONFIG = PROJECT / "serve_config.yaml"
+
+
+@pytest.fixture
+def config_with(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the real config with other arguments of the application."""
+
+    def write(**arguments: object) -> Path:
+        config = yaml.safe_load(CONFIG.read_text("utf-8"))
+        config["applications"][0]["args"].update(arguments)
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(config), "utf-8")
+        return path
+
+    return write
+
+
+def cannot_start(capsys: pytest.CaptureFixture[str], config: Path) -> str:
+    """The one line that the launcher says when it refuses."""
+    assert launch.main([str(config)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_the_real_config_can_start() -> None:
+    assert launch.check_config(CONFIG) == 8000
+
+
+def test_a_missing_config_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "nothing.yaml" in cannot_start(capsys, tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "a: {", "applications: []"])
+def test_what_is_no_config_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    assert "not a Serve config" in cannot_start(capsys, path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"model": "models/none"}, "models/none"),
+        ({"runtime": "tensorflow"}, "runtime"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"modell": "models/lite"}, "modell"),
+        ({"tasks": "configs/none.yaml"}, "none.yaml"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    capsys: pytest.CaptureFixture[str],
+    config_with: Callable[..., Path],
+    arguments: dict[str, object],
+    named: str,
+) -> None:
+    assert named in cannot_start(capsys, config_with(**arguments))
+
+
+def test_an_altered_model_is_refused(
+    capsys: pytest.CaptureFixture[str], config_with: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    altered = shutil.copytree(tiny_model, tmp_path / "model")
+    with (altered / "encoder.safetensors").open("r+b") as stream:
+        stream.truncate(1000)
+    assert "encoder.safetensors" in cannot_start(capsys, config_with(model=str(altered)))
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(launch.StartError, match=f"port {port} is taken"):
+            launch.check_ports(port)
+
+
+def test_only_one_launcher_a_checkout(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("a+") as first, path.open("a+") as second:
+        launch.take_lock(first)
+        with pytest.raises(launch.StartError, match="make stop"):
+            launch.take_lock(second)

@@ -1,0 +1,225 @@
+import gzip
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graph.tokenizer import Tokenizer
+from tests.tiny import ORIGINS, TASKS, WRITTEN, tiny_recipe, write_data, write_rows
+from training.data import (
+    Row,
+    TrainingBatch,
+    draw_epoch,
+    epoch_batches,
+    read_rows,
+    read_seen,
+    read_training_rows,
+    spoken,
+    text_hash,
+    write_seen,
+)
+from training.recipe import Recipe
+
+TASK = TASKS[0]
+
+
+def recipe(**settings: object) -> Recipe:
+    return tiny_recipe(Path("unused"), **settings)
+
+
+def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    written = [("Hello, you!", "sad", "template"), ("", "glad", WRITTEN), ("a\rb\u2028c 🎉", "calm", WRITTEN)]
+    write_rows(tmp_path, TASK.name, "valid", written)
+    assert read_rows(tmp_path, TASK, "valid") == [
+        Row("Hello, you!", 1, "template"),
+        Row("", 0, WRITTEN),
+        Row("a\rb\u2028c 🎉", 2, WRITTEN),
+    ]
+
+
+def test_a_missing_split_is_an_error_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=f"{TASK.name}/train.tsv.gz"):
+        read_rows(tmp_path, TASK, "train")
+
+
+@pytest.mark.parametrize(
+    "row", [("hello", "angry", WRITTEN), ("hello", "sad"), ("hello", "sad", WRITTEN, "more"), ("", "", ""), ("",)]
+)
+def test_a_wrong_row_is_an_error_with_file_and_line(tmp_path: Path, row: tuple[str, ...]) -> None:
+    write_lines(tmp_path, ["text\tlabel\torigin", "hello\tsad\twritten", "\t".join(row), "hello\tsad\twritten"])
+    with pytest.raises(ValueError, match=f"{TASK.name}/train.tsv.gz, line 3: .* a label of {TASK.name}"):
+        read_rows(tmp_path, TASK, "train")
+
+
+@pytest.mark.parametrize("header", ["", "hello\tsad\twritten", "label\ttext\torigin"])
+def test_a_wrong_header_is_an_error_with_the_file(tmp_path: Path, header: str) -> None:
+    write_lines(tmp_path, [header])
+    with pytest.raises(ValueError, match=r"train.tsv.gz: the header must be"):
+        read_rows(tmp_path, TASK, "train")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-12], lambda _: b"plain text", lambda _: gzip.compress(b"text\xff")]
+)
+def test_a_broken_file_is_an_error_with_the_file(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = write_lines(tmp_path, ["text\tlabel\torigin"] + ["hello\tsad\twritten"] * 50)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"train.tsv.gz: not a whole gzip file of UTF-8 text"):
+        read_rows(tmp_path, TASK, "train")
+
+
+def write_lines(data: Path, lines: Sequence[str]) -> Path:
+    path = data / TASK.name / "train.tsv.gz"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    return path
+
+
+def test_rows_of_left_out_origins_are_not_trained_on(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    rows_by_task = read_training_rows(tmp_path, TASKS, recipe(leave_out=["made_up"]))
+    assert len(rows_by_task) == len(TASKS)
+    for rows, task in zip(rows_by_task, TASKS, strict=True):
+        assert rows == [row for row in read_rows(tmp_path, task, "train") if row.origin != "made_up"]
+        assert {row.origin for row in rows} == set(ORIGINS) - {"made_up"}
+
+
+def make_rows(sizes: Sequence[int], origin: str = "template") -> list[Row]:
+    return [Row(f"{origin} {label} {i}", label, origin) for label, size in enumerate(sizes) for i in range(size)]
+
+
+def test_classes_are_drawn_in_proportion_to_the_root_of_their_size() -> None:
+    rows = make_rows([9000, 1000, 250])
+    random = np.random.default_rng(1)
+    drawn = Counter(row.label for _ in range(40) for row in draw_epoch(rows, recipe(rows_per_task=90), random))
+    assert drawn.total() == 40 * 90
+    roots = np.sqrt([9000, 1000, 250])
+    shares = np.array([drawn[label] for label in range(3)]) / drawn.total()
+    np.testing.assert_allclose(shares, roots / roots.sum(), rtol=0.15)
+
+
+def test_no_row_is_drawn_twice_and_few_rows_are_all_taken() -> None:
+    rows = make_rows([50, 5])
+    random = np.random.default_rng(1)
+    few = draw_epoch(rows, recipe(rows_per_task=30), random)
+    assert len(few) == len(set(few)) == 30
+    assert Counter(draw_epoch(rows, recipe(rows_per_task=100), random)) == Counter(rows)
+
+
+def test_every_row_of_a_repeated_origin_comes_that_often_and_beyond_the_rows_of_the_task() -> None:
+    written, others = make_rows([4, 1], WRITTEN), make_rows([90, 10])
+    drawn = Counter(
+        draw_epoch(others + written, recipe(rows_per_task=20, repeat={WRITTEN: 3}), np.random.default_rng(1))
+    )
+    assert {row: drawn[row] for row in written} == dict.fromkeys(written, 3)
+    assert sum(drawn[row] for row in others) == 20
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizer_file: Path) -> Tokenizer:
+    return Tokenizer(tokenizer_file)
+
+
+@pytest.fixture(scope="module")
+def rows_by_task(tiny_data: Path) -> list[list[Row]]:
+    return read_training_rows(tiny_data, TASKS, recipe())
+
+
+def as_lists(batches: Sequence[TrainingBatch]) -> list[list[list[int]]]:
+    return [
+        [
+            [task, label, *ids[mask == 1]]
+            for ids, mask, task, label in zip(b.ids, b.mask, b.tasks, b.labels, strict=True)
+        ]
+        for b in batches
+    ]
+
+
+def test_the_order_of_an_epoch_is_a_function_of_seed_and_epoch_alone(
+    rows_by_task: list[list[Row]], tokenizer: Tokenizer
+) -> None:
+    def order(seed: int, epoch: int) -> list[list[list[int]]]:
+        return as_lists(epoch_batches(rows_by_task, tokenizer, recipe(seed=seed), epoch))
+
+    later = order(seed=1, epoch=1)
+    first = order(seed=1, epoch=0)
+    assert order(seed=1, epoch=1) == later
+    assert order(seed=1, epoch=0) == first
+    assert first != later
+    assert order(seed=2, epoch=0) != first
+
+
+def test_an_epoch_has_as_many_batches_as_every_other(rows_by_task: list[list[Row]], tokenizer: Tokenizer) -> None:
+    counts = {len(epoch_batches(rows_by_task, tokenizer, recipe(), epoch)) for epoch in range(5)}
+    assert len(counts) == 1
+
+
+def test_the_batches_of_an_epoch_hold_every_drawn_row_with_its_task_and_label(
+    rows_by_task: list[list[Row]], tokenizer: Tokenizer
+) -> None:
+    everything = recipe(rows_per_task=1000, repeat={}, plain_share=0)
+    batches = epoch_batches(rows_by_task, tokenizer, everything, epoch=0)
+    assert {len(batch.tasks) for batch in batches[:-1]} <= {everything.batch_size, *range(1, everything.batch_size)}
+    assert max(len(batch.tasks) for batch in batches) == everything.batch_size
+    expected = [
+        [t, row.label, *tokenizer([row.text]).ids.tolist()] for t, rows in enumerate(rows_by_task) for row in rows
+    ]
+    assert sorted(row for batch in as_lists(batches) for row in batch) == sorted(expected)
+
+
+def test_a_batch_mixes_tasks(rows_by_task: list[list[Row]], tokenizer: Tokenizer) -> None:
+    batches = epoch_batches(rows_by_task, tokenizer, recipe(), epoch=0)
+    assert max(len(set(batch.tasks.tolist())) for batch in batches) == len(TASKS)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_rows_is_read_as_speech_recognition_would_write_them(tokenizer: Tokenizer, share: float) -> None:
+    rows = [[Row("Dog.", 0, "template")] * 400]
+    batches = epoch_batches(rows, tokenizer, recipe(rows_per_task=400, plain_share=share), epoch=0)
+    with_full_stop, without = (tokenizer([text]).ids.tolist() for text in ("Dog.", "dog"))
+    seen = Counter(tuple(row[2:]) for batch in as_lists(batches) for row in batch)
+    assert set(seen) <= {tuple(with_full_stop), tuple(without)}
+    assert seen[tuple(without)] / 400 == pytest.approx(share, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, World!", "hello world"),
+        ("I don't know...", "i don't know"),
+        ("  two\tspaces  ", "two spaces"),
+        ("well-known (sort of)", "well known sort of"),
+        ("Größe №1", "größe 1"),
+        ("?!", "?!"),
+        ("", ""),
+    ],
+)
+def test_spoken_text_has_neither_case_nor_punctuation(text: str, expected: str) -> None:
+    assert spoken(text) == expected
+
+
+@given(st.text())
+def test_spoken_text_stays_as_it_is(text: str) -> None:
+    assert spoken(spoken(text)) == spoken(text)
+
+
+def test_the_hash_of_a_text_ignores_case_and_punctuation() -> None:
+    assert len(text_hash("Hello, World!")) == 8
+    assert text_hash("Hello, World!") == text_hash("hello world") == text_hash("  HELLO - world?")
+    assert text_hash("hello world") != text_hash("hello word")
+    assert text_hash("half a pair: \ud83d") == text_hash("Half a pair \ud83d")
+
+
+def test_a_text_that_was_trained_on_is_found_among_the_seen_ones(tmp_path: Path) -> None:
+    path = tmp_path / "models" / "tiny.seen"
+    rows = [[Row("Hello, you!", 0, WRITTEN), Row("hello you", 1, WRITTEN)], [Row("the dog", 0, WRITTEN)]]
+    write_seen(path, rows)
+    seen = read_seen(path)
+    assert len(seen) == 2
+    assert text_hash("HELLO you.") in seen
+    assert text_hash("The dog?") in seen
+    assert text_hash("the cat") not in seen
