@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from graph.errors import ModelError
 from graph.model_directory import ModelDirectory, Pooling
 
 
@@ -57,12 +58,19 @@ class TorchRuntime:
 
 
 def load(model: ModelDirectory, threads: int) -> TorchRuntime:
-    """Build the architecture that `config.json` names and fill in the weights, widened to float32."""
+    """Build the architecture that `config.json` names and fill in the weights, widened to float32.
+
+    Raises:
+        ModelError: the weights are not those of that architecture.
+    """
     torch.set_num_threads(threads)
     backbone: nn.Module = AutoModel.from_config(  # type: ignore[no-untyped-call]
         AutoConfig.from_pretrained(model.file("config.json").parent)
     )
     encoder = PooledEncoder(backbone, model.manifest.pooling)
     weights = load_file(model.file("encoder.safetensors"))
-    encoder.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    try:
+        encoder.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    except RuntimeError as error:
+        raise ModelError(f"model directory {model.path}: encoder.safetensors does not fit config.json") from error
     return TorchRuntime(encoder)

@@ -13,6 +13,9 @@ from tokenizers import Tokenizer as RustTokenizer
 
 DEFAULT_MAX_TOKENS = 32
 
+# [CLS], one token, [SEP]; with fewer the library silently stops cutting.
+LEAST_MAX_TOKENS = 3
+
 
 @dataclass(frozen=True)
 class TokenBatch:
@@ -71,9 +74,14 @@ class Tokenizer:
     Args:
         path: a `tokenizer.json`.
         max_tokens: longest row, special tokens included; what lies behind is cut off.
+
+    Raises:
+        ValueError: `max_tokens` is less than `LEAST_MAX_TOKENS`.
     """
 
     def __init__(self, path: Path, max_tokens: int = DEFAULT_MAX_TOKENS) -> None:
+        if max_tokens < LEAST_MAX_TOKENS:
+            raise ValueError(f"max_tokens is {max_tokens}, the least is {LEAST_MAX_TOKENS}")
         self._tokenizer = RustTokenizer.from_file(str(path))
         # The file may ask for padding and another cut; the ragged contract and our limit come first.
         self._tokenizer.no_padding()

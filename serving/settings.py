@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.encoder import DEFAULT_RUNTIME, RuntimeName
-from graph.tokenizer import DEFAULT_MAX_TOKENS
+from graph.tokenizer import DEFAULT_MAX_TOKENS, LEAST_MAX_TOKENS
 
 PROJECT = Path(__file__).parent.parent
 
@@ -18,7 +18,9 @@ class Settings(BaseModel):
     model: Path = Field(default=Path("models/lite"), description="model directory")
     tasks: Path = Field(default=Path("configs/tasks.yaml"), description="task file")
     runtime: RuntimeName = Field(default=DEFAULT_RUNTIME, description="encoder runtime: onnx or torch")
-    max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=3, le=512, description="tokens an utterance; more are cut")
+    max_tokens: int = Field(
+        default=DEFAULT_MAX_TOKENS, ge=LEAST_MAX_TOKENS, le=512, description="tokens an utterance; more are cut"
+    )
     encoder_threads: int = Field(default=1, ge=1, description="CPU threads of an encoder replica")
     batch_utterances: int = Field(default=64, ge=1, description="most utterances in one trip through the graph")
     batches_in_flight: int = Field(default=3, ge=1, description="trips at once, an ingress replica")

@@ -71,10 +71,15 @@ def score_split(pipeline: Pipeline, data: Path, split: Split, limit: int | None 
         data: folder of the tasks' data.
         split: which split.
         limit: score at most so many rows a task, evenly picked.
+
+    Raises:
+        ValueError: a task has no rows in this split.
     """
     scores: dict[str, dict[str, Score]] = {}
     for task in pipeline.tasks:
         rows = read_rows(data, task, split)
+        if not rows:
+            raise ValueError(f"{data}: task {task.name} has no {split} rows")
         if limit is not None and len(rows) > limit:
             rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).astype(int)]
         scores[task.name] = score_rows(pipeline, task, rows)

@@ -63,11 +63,14 @@ def write_model(model: MultitaskModel, recipe: Recipe, origins: list[dict[str, A
     names = ("tokenizer.json", "encoder.onnx", "encoder.safetensors", "config.json", "heads.safetensors")
     for name in names:
         (out / name).chmod(0o644)  # safetensors writes for the owner alone; the service may run as another user
+    training = recipe.model_dump(mode="json")
+    if recipe.base.directory.is_absolute():  # the place on this machine is nobody's business
+        training["base"]["directory"] = recipe.base.directory.name
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         name=recipe.name,
         created=datetime.now(UTC).date().isoformat(),
-        base_model=recipe.base.model_dump(mode="json") | {"layers": recipe.layers},
+        base_model=training["base"] | {"layers": recipe.layers},
         hidden_size=encoder.hidden_size,
         pooling=recipe.pooling,
         tasks=tuple(ManifestTask(name=task.name, labels=task.labels, kind=task.kind) for task in model.tasks),
@@ -75,7 +78,7 @@ def write_model(model: MultitaskModel, recipe: Recipe, origins: list[dict[str, A
         files={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names},
         scores={},
         data=origins,
-        training=recipe.model_dump(mode="json"),
+        training=training,
     )
     _write_manifest(manifest, out)
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from graph.model_directory import Pooling
-from graph.tokenizer import DEFAULT_MAX_TOKENS
+from graph.tokenizer import DEFAULT_MAX_TOKENS, LEAST_MAX_TOKENS
 
 
 class Base(BaseModel):
@@ -53,7 +53,7 @@ class Recipe(BaseModel):
     layers: tuple[int, ...] | None = Field(default=None, description="layers of the base to keep; all when not given")
     pooling: Pooling = "mean"
     pooler_gain: float = Field(default=3.0, description="the pooler's weight starts as so many times the identity")
-    max_tokens: int = DEFAULT_MAX_TOKENS
+    max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=LEAST_MAX_TOKENS)
 
     rows_per_task: int = Field(description="rows drawn a task and an epoch, classes balanced by the root of their size")
     repeat: dict[str, int] = Field(default={}, description="origins all of whose rows come so many times an epoch")

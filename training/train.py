@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
+from graph.errors import GraphError
 from graph.tasks import Task, load_tasks
 from graph.tokenizer import Tokenizer
 from training.checkpoint import Checkpoint
@@ -33,18 +35,18 @@ class Trainer:
         recipe: every choice of the run.
         tasks: in contract order.
         data: folder of the tasks' data.
-        work: folder for the checkpoint.
+        checkpoint: file to save to and resume from.
         report: takes each line of progress.
     """
 
     def __init__(
-        self, recipe: Recipe, tasks: Sequence[Task], data: Path, work: Path, report: Callable[[str], None]
+        self, recipe: Recipe, tasks: Sequence[Task], data: Path, checkpoint: Path, report: Callable[[str], None]
     ) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
         self.recipe = recipe
         self.data = data
-        self.checkpoint_path = work / "checkpoint.pt"
+        self.checkpoint_path = checkpoint
         self.report = report
         self.rows: list[list[Row]] = read_training_rows(data, tasks, recipe)
         self.tokenizer = Tokenizer(recipe.base.locate() / "tokenizer.json", recipe.max_tokens)
@@ -176,22 +178,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="model directory to write (models/<name>)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     options = parser.parse_args(arguments)
-    recipe = load_recipe(options.config)
-    out = options.out or Path("models") / recipe.name
-    trainer = Trainer(
-        recipe,
-        load_tasks(options.tasks),
-        options.data,
-        options.work or Path("runs") / recipe.name,
-        report=lambda line: print(line, flush=True),
-    )
-    if trainer.checkpoint_path.exists():
-        if not options.resume:
-            sys.exit(f"{trainer.checkpoint_path} holds a run: add --resume to go on, or remove it to start anew")
+    try:
+        recipe = load_recipe(options.config)
+        work = options.work or Path("runs") / recipe.name
+        out = options.out or Path("models") / recipe.name
+        train(recipe, options.tasks, options.data, work, out, resume=options.resume)
+    except (GraphError, OSError, ValueError, yaml.YAMLError) as error:
+        sys.exit(f"cannot train: {' '.join(str(error).split())}")
+
+
+def train(recipe: Recipe, tasks_file: Path, data: Path, work: Path, out: Path, resume: bool) -> None:
+    """Run a recipe to the end and print the scores of what it exports.
+
+    Raises:
+        ValueError: recipe, data or checkpoint do not fit; also when a run is there and `resume` is not wished.
+        FileNotFoundError: data or base encoder are not there.
+        GraphError: the task file cannot be used.
+    """
+    checkpoint = work / "checkpoint.pt"
+    if checkpoint.exists() and not resume:
+        raise ValueError(f"{checkpoint} holds a run: add --resume to go on, or remove it to start anew")
+    trainer = Trainer(recipe, load_tasks(tasks_file), data, checkpoint, lambda line: print(line, flush=True))
+    if checkpoint.exists():
         trainer.resume()
     write_seen(out.with_name(f"{out.name}.seen"), trainer.rows)
     trainer.run()
-    scores = export(trainer.model, recipe, options.tasks, options.data, out)
+    scores = export(trainer.model, recipe, tasks_file, data, out)
     for split, of_split in scores.items():
         print(f"\n{out}, {split}\n{table(of_split)}")
 

@@ -27,9 +27,11 @@ def main() -> None:
     names = [
         actor.name
         for actor in list_actors(filters=[("state", "=", "ALIVE")], limit=1000)
-        if (actor.name or "").startswith("SERVE_REPLICA::")
+        if actor.name and actor.name.startswith("SERVE_REPLICA::")
     ]
-    asked = {name: ray.get_actor(name, namespace="serve").__ray_call__.remote(top_level_modules) for name in names}
+    asked: dict[str, Any] = {
+        name: ray.get_actor(name, namespace="serve").__ray_call__.remote(top_level_modules) for name in names
+    }
     print(json.dumps({name: ray.get(modules, timeout=30) for name, modules in asked.items()}))
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from graph.tokenizer import DEFAULT_MAX_TOKENS, TokenBatch, Tokenizer
+from graph.tokenizer import DEFAULT_MAX_TOKENS, LEAST_MAX_TOKENS, TokenBatch, Tokenizer
 from tests.graph.strategies import texts, token_rows
 from tests.tiny import VOCABULARY
 
@@ -19,14 +19,14 @@ def _rows(batch: TokenBatch) -> list[list[int]]:
     return [row.tolist() for row in np.split(batch.ids, np.cumsum(batch.lengths)[:-1])] if len(batch) else []
 
 
-@given(text=texts, limit=st.integers(2, 64))
+@given(text=texts, limit=st.integers(LEAST_MAX_TOKENS, 64))
 @example(text="", limit=DEFAULT_MAX_TOKENS)
 @example(text="\ud800", limit=DEFAULT_MAX_TOKENS)
 @example(text="a\udfff b\ud83d", limit=DEFAULT_MAX_TOKENS)
 @example(text="\x00\x1b\r\n\t\x7f\u200b", limit=DEFAULT_MAX_TOKENS)
 @example(text="🎉👩‍👩‍👧‍👧", limit=DEFAULT_MAX_TOKENS)
 @example(text="dog " * 2_500, limit=DEFAULT_MAX_TOKENS)
-@example(text="x" * 10_000, limit=2)
+@example(text="x" * 10_000, limit=LEAST_MAX_TOKENS)
 def test_any_text_becomes_a_row_within_the_limit(tokenizer_file: Path, text: str, limit: int) -> None:
     batch = Tokenizer(tokenizer_file, limit)([text])
     assert len(batch) == 1
@@ -80,3 +80,8 @@ def test_padded_rows_are_the_chosen_rows(rows: list[list[int]], data: st.DataObj
     assert ids.shape == mask.shape == (len(chosen), longest)
     assert ids.tolist() == [rows[i] + [0] * (longest - len(rows[i])) for i in chosen]
     assert mask.tolist() == [[1] * len(rows[i]) + [0] * (longest - len(rows[i])) for i in chosen]
+
+
+def test_a_limit_without_room_for_a_token_is_refused(tokenizer_file: Path) -> None:
+    with pytest.raises(ValueError, match="max_tokens"):
+        Tokenizer(tokenizer_file, LEAST_MAX_TOKENS - 1)

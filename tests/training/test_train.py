@@ -27,7 +27,7 @@ def silent(line: str) -> None:
 
 
 def make_trainer(recipe: Recipe, data: Path, work: Path, report: Callable[[str], None] = silent) -> Trainer:
-    return Trainer(recipe, TASKS, data, work, report)
+    return Trainer(recipe, TASKS, data, work / "checkpoint.pt", report)
 
 
 def assert_same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
