@@ -1,12 +1,13 @@
 PYTHON ?= python3
+CONFIG ?= serve_config.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: serve stop test check train clean
 
-# The service, in the foreground until Ctrl-C.
+# The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml]
 serve: $(VENV)/serving.installed
-	@exec $(BIN)/python -m serving.launch
+	@exec $(BIN)/python -m serving.launch $(CONFIG)
 
 # Ends the service, also what a killed run has left.
 stop: $(VENV)/serving.installed

@@ -1,43 +1,21 @@
-"""From the utterances of many requests to their annotations: batches, trips through the stages, merge, errors.
-
-The stages are only ever called here, once a batch. Where they run is not known here: a stage is a function that can
-be awaited.
-"""
+"""From the utterances of many requests to their annotations: batches, a trip through the graph for each, merge."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 
 from graph.merge import Annotation, merge
 from graph.tasks import Task
-from graph.tokenizer import TokenBatch
 from serving.batching import Batcher, Limits
 from serving.errors import AnnotationFailed, AnnotatorError, Unavailable
 from serving.settings import Settings
+from serving.trips import Probabilities, Trip
 from serving.wire import DECIMALS
 
 logger = logging.getLogger("ray.serve")
-
-
-@dataclass(frozen=True)
-class Stages:
-    """The calls that make a trip through the graph.
-
-    Attributes:
-        tokenize: n utterances to a `TokenBatch`.
-        encode: that to pooled vectors, float32 `(n, hidden_size)`.
-        heads: by task name, those to probabilities, float32 `(n, classes)`.
-    """
-
-    tokenize: Callable[[Sequence[str]], Awaitable[TokenBatch]]
-    encode: Callable[[TokenBatch], Awaitable[NDArray[np.float32]]]
-    heads: Mapping[str, Callable[[NDArray[np.float32]], Awaitable[NDArray[np.float32]]]]
 
 
 class Annotator:
@@ -45,13 +23,13 @@ class Annotator:
 
     Args:
         tasks: in contract order.
-        stages: what is called for a batch.
+        trip: takes a batch through the graph.
         settings: sizes and limits.
     """
 
-    def __init__(self, tasks: Sequence[Task], stages: Stages, settings: Settings) -> None:
+    def __init__(self, tasks: Sequence[Task], trip: Trip, settings: Settings) -> None:
         self._tasks = tasks
-        self._stages = stages
+        self._trip = trip
         self._settings = settings
         self._batcher: Batcher[Sequence[str], list[Annotation]] = Batcher(
             self._annotate_batch,
@@ -68,7 +46,7 @@ class Annotator:
 
         Raises:
             Overloaded: too much is waiting.
-            Unavailable: the stages do not answer.
+            Unavailable: the graph does not answer.
             AnnotationFailed: a stage cannot compute one of these utterances.
         """
         size = self._settings.batch_utterances
@@ -106,15 +84,9 @@ class Annotator:
         annotations = iter(merge(self._tasks, probabilities, DECIMALS))
         return [[next(annotations) for _ in request] for request in requests]
 
-    async def _probabilities(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """One trip through the graph; one more when a replica dies on the way, since a trip leaves no trace."""
+    async def _probabilities(self, texts: Sequence[str]) -> Probabilities:
+        """One trip; one more when a replica dies on the way, since a trip leaves no trace."""
         try:
             return await self._trip(texts)
         except RayActorError:
             return await self._trip(texts)
-
-    async def _trip(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        tokens = await self._stages.tokenize(texts)
-        pooled = await self._stages.encode(tokens)
-        answers = await asyncio.gather(*(head(pooled) for head in self._stages.heads.values()))
-        return dict(zip(self._stages.heads, answers, strict=True))

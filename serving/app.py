@@ -5,33 +5,39 @@ serve run serving.app:build runtime=torch
 serve build serving.app:app
 """
 
-from ray.serve import Application
+from typing import Any
+
+from ray.serve import Application, Deployment
 
 from graph.model_directory import ModelDirectory
+from serving import stages, trips
 from serving.ingress import Ingress
 from serving.settings import Settings
-from serving.stages import EncoderStage, HeadStage, TokenizerStage
 
 
 def build(settings: Settings) -> Application:
-    """Bind the graph: ingress, tokenizer, encoder, and a head a task.
+    """Bind the ingress and what the placement deploys besides it.
 
     Raises:
         GraphError: the model directory or the task file cannot be used; nothing is deployed then.
     """
     model = ModelDirectory.open(settings.model_path, settings.tasks_path)
     model.verify()
-    heads = {
-        task.name: HeadStage.options(name=f"Head_{task.name}").bind(settings, task.name)  # type: ignore[attr-defined]
-        for task in model.tasks
-    }
-    application: Application = Ingress.bind(  # type: ignore[attr-defined]
-        settings,
-        TokenizerStage.options(name="Tokenizer").bind(settings),  # type: ignore[attr-defined]
-        EncoderStage.options(name="Encoder").bind(settings),  # type: ignore[attr-defined]
-        heads,
-    )
-    return application
+    deployments: dict[str, Application] = {}
+    if settings.placement == "packed":
+        deployments[trips.ENCODER_AND_HEADS] = _bind(stages.EncoderAndHeadsStage, trips.ENCODER_AND_HEADS, settings)
+    if settings.placement == "split":
+        deployments[trips.TOKENIZER] = _bind(stages.TokenizerStage, trips.TOKENIZER, settings)
+        deployments[trips.ENCODER] = _bind(stages.EncoderStage, trips.ENCODER, settings)
+        for task in model.tasks:
+            name = trips.head_name(task.name)
+            deployments[name] = _bind(stages.HeadStage, name, settings, task.name)
+    return _bind(Ingress, "Ingress", settings, deployments)
+
+
+def _bind(stage: Any, name: str, *arguments: object) -> Application:
+    deployment: Deployment = stage.options(name=name)
+    return deployment.bind(*arguments)
 
 
 def __getattr__(name: str) -> Application:

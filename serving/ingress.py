@@ -1,4 +1,4 @@
-"""The deployment that HTTP reaches: the routes of http.py over an `Annotator` whose stages are other deployments."""
+"""The deployment that HTTP reaches: the routes of http.py over an `Annotator`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,10 @@ from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
 from graph.tasks import load_tasks
-from serving.annotator import Annotator, Stages
+from serving.annotator import Annotator
 from serving.http import http_app
 from serving.settings import Settings
+from serving.trips import make_trip
 
 
 @serve.deployment
@@ -20,20 +21,11 @@ class Ingress:
 
     Args:
         settings: the operator's choices.
-        tokenizer: handle of the tokenizer.
-        encoder: handle of the encoder.
-        heads: handle of each task's head, by task name.
+        deployments: handles of the other deployments of the placement, by name.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        tokenizer: "DeploymentHandle[Any]",
-        encoder: "DeploymentHandle[Any]",
-        heads: Mapping[str, "DeploymentHandle[Any]"],
-    ) -> None:
-        stages = Stages(tokenizer.remote, encoder.remote, {task: head.remote for task, head in heads.items()})
-        self._annotator = Annotator(load_tasks(settings.tasks_path), stages, settings)
+    def __init__(self, settings: Settings, deployments: Mapping[str, "DeploymentHandle[Any]"]) -> None:
+        self._annotator = Annotator(load_tasks(settings.tasks_path), make_trip(settings, deployments), settings)
         self._body_bytes = settings.body_bytes
 
     def __serve_build_asgi_app__(self) -> Starlette:

@@ -1,11 +1,14 @@
 """What the operator chooses: the arguments of the application in serve_config.yaml."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.encoder import DEFAULT_RUNTIME, RuntimeName
 from graph.tokenizer import DEFAULT_MAX_TOKENS, LEAST_MAX_TOKENS
+
+Placement = Literal["split", "packed", "fused"]
 
 PROJECT = Path(__file__).parent.parent
 
@@ -17,6 +20,9 @@ class Settings(BaseModel):
 
     model: Path = Field(default=Path("models/lite"), description="model directory")
     tasks: Path = Field(default=Path("configs/tasks.yaml"), description="task file")
+    placement: Placement = Field(
+        default="split", description="split, packed or fused: which stages have deployments of their own (trips.py)"
+    )
     runtime: RuntimeName = Field(default=DEFAULT_RUNTIME, description="encoder runtime: onnx or torch")
     max_tokens: int = Field(
         default=DEFAULT_MAX_TOKENS, ge=LEAST_MAX_TOKENS, le=512, description="tokens an utterance; more are cut"

@@ -1,4 +1,4 @@
-"""The stages behind the ingress as deployments: tokenizer, encoder, and a head a task.
+"""The stages behind the ingress as deployments; `trips.py` says which placement has which.
 
 Thin: each opens the model directory, builds its part of graph/, and calls it. Replicas of the ONNX runtime import
 neither torch nor transformers.
@@ -17,6 +17,7 @@ from graph.model_directory import ModelDirectory
 from graph.tokenizer import TokenBatch, Tokenizer
 from serving.batching import Batcher, Limits
 from serving.settings import Settings
+from serving.trips import Probabilities
 
 
 @serve.deployment
@@ -34,31 +35,38 @@ class TokenizerStage:
 
 @serve.deployment
 class EncoderStage:
-    """A `TokenBatch` to pooled vectors, in runs that join the batches of several ingress replicas."""
+    """A `TokenBatch` to pooled vectors."""
 
     def __init__(self, settings: Settings) -> None:
         model = ModelDirectory.open(settings.model_path, settings.tasks_path)
-        self._encoder = Encoder(load_runtime(settings.runtime, model, settings.encoder_threads))
-        self._answer_seconds = settings.answer_seconds
-        # One slot: the runtime uses all threads that the replica has, and what comes meanwhile joins the next run.
-        self._batcher: Batcher[TokenBatch, NDArray[np.float32]] = Batcher(
-            self._encode,
-            cost=lambda tokens: len(tokens.ids),
-            limits=Limits(budget=settings.encoder_batch_tokens, slots=1),
-        )
+        self._encoder = CoalescingEncoder(model, settings)
 
     async def __call__(self, tokens: TokenBatch) -> NDArray[np.float32]:
         """Returns float32 `(n, hidden_size)`."""
-        return await self._batcher.submit(tokens)
+        return await self._encoder(tokens)
 
     def check_health(self) -> None:
         """Called by Serve; raises when a run has not come back for too long."""
-        self._batcher.check_progress(self._answer_seconds)
+        self._encoder.check_progress()
 
-    async def _encode(self, batches: Sequence[TokenBatch]) -> list[NDArray[np.float32]]:
-        pooled = await asyncio.to_thread(self._encoder, TokenBatch.concatenate(batches))
-        ends = np.cumsum([len(batch) for batch in batches])
-        return np.split(pooled, ends[:-1])
+
+@serve.deployment
+class EncoderAndHeadsStage:
+    """A `TokenBatch` to the answers of all heads."""
+
+    def __init__(self, settings: Settings) -> None:
+        model = ModelDirectory.open(settings.model_path, settings.tasks_path)
+        self._encoder = CoalescingEncoder(model, settings)
+        self._heads = load_heads(model)
+
+    async def __call__(self, tokens: TokenBatch) -> Probabilities:
+        """See `Probabilities`; the heads take microseconds, so they run on the event loop."""
+        pooled = await self._encoder(tokens)
+        return {task: head(pooled) for task, head in self._heads.items()}
+
+    def check_health(self) -> None:
+        """Called by Serve; raises when a run has not come back for too long."""
+        self._encoder.check_progress()
 
 
 @serve.deployment
@@ -72,3 +80,35 @@ class HeadStage:
     async def __call__(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
         """From `(n, hidden_size)` to `(n, classes)`; microseconds, so on the event loop."""
         return self._head(pooled)
+
+
+class CoalescingEncoder:
+    """The graph's encoder in runs that join the batches of several ingress replicas.
+
+    Args:
+        model: the model directory.
+        settings: runtime, threads and the token budget of a run.
+    """
+
+    def __init__(self, model: ModelDirectory, settings: Settings) -> None:
+        self._encoder = Encoder(load_runtime(settings.runtime, model, settings.encoder_threads))
+        self._answer_seconds = settings.answer_seconds
+        # One slot: the runtime uses all threads that the replica has, and what comes meanwhile joins the next run.
+        self._batcher: Batcher[TokenBatch, NDArray[np.float32]] = Batcher(
+            self._run,
+            cost=lambda tokens: len(tokens.ids),
+            limits=Limits(budget=settings.encoder_batch_tokens, slots=1),
+        )
+
+    async def __call__(self, tokens: TokenBatch) -> NDArray[np.float32]:
+        """Returns float32 `(n, hidden_size)`."""
+        return await self._batcher.submit(tokens)
+
+    def check_progress(self) -> None:
+        """Raise RuntimeError when a run has not come back for too long."""
+        self._batcher.check_progress(self._answer_seconds)
+
+    async def _run(self, batches: Sequence[TokenBatch]) -> list[NDArray[np.float32]]:
+        pooled = await asyncio.to_thread(self._encoder, TokenBatch.concatenate(batches))
+        ends = np.cumsum([len(batch) for batch in batches])
+        return np.split(pooled, ends[:-1])

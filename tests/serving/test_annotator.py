@@ -1,24 +1,20 @@
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from ray.exceptions import ActorDiedError
 
-from graph.model_directory import ModelDirectory
-from graph.pipeline import Pipeline, load_pipeline
-from graph.tokenizer import TokenBatch
-from serving.annotator import Annotator, Stages
+from graph.pipeline import Pipeline
+from serving.annotator import Annotator
 from serving.errors import AnnotationFailed, Overloaded, Unavailable
 from serving.settings import Settings
+from serving.trips import Probabilities
 
 POISON = "poison"
 
 
-class LocalStages:
-    """The stages of a pipeline in this process, with faults on demand."""
+class LocalTrip:
+    """A trip through a pipeline in this process, with faults on demand."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
@@ -26,7 +22,7 @@ class LocalStages:
         self.deaths = 0  # trips during which a replica dies
         self.hang = False
 
-    async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+    async def __call__(self, texts: Sequence[str]) -> Probabilities:
         self.batches.append(list(texts))
         if self.hang:
             await asyncio.sleep(3600)
@@ -36,29 +32,19 @@ class LocalStages:
         if POISON in texts:
             raise ValueError("cannot be tokenized")
         await asyncio.sleep(0)
-        return self.pipeline.tokenizer(texts)
-
-    async def encode(self, tokens: TokenBatch) -> NDArray[np.float32]:
-        return self.pipeline.encoder(tokens)
-
-    def stages(self) -> Stages:
-        async def ask(task: str, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
-            return self.pipeline.heads[task](pooled)
-
-        heads = {task: lambda pooled, task=task: ask(task, pooled) for task in self.pipeline.heads}
-        return Stages(self.tokenize, self.encode, heads)
+        return self.pipeline.probabilities(texts)
 
 
 @pytest.fixture
-def local(tiny_model: Path) -> LocalStages:
-    return LocalStages(load_pipeline(ModelDirectory.open(tiny_model, Settings().tasks_path)))
+def local(tiny_pipeline: Pipeline) -> LocalTrip:
+    return LocalTrip(tiny_pipeline)
 
 
-def annotator_of(local: LocalStages, settings: Settings | None = None) -> Annotator:
-    return Annotator(local.pipeline.tasks, local.stages(), settings or Settings())
+def annotator_of(local: LocalTrip, settings: Settings | None = None) -> Annotator:
+    return Annotator(local.pipeline.tasks, local, settings or Settings())
 
 
-async def test_the_answers_are_those_of_the_pipeline(local: LocalStages) -> None:
+async def test_the_answers_are_those_of_the_pipeline(local: LocalTrip) -> None:
     annotator = annotator_of(local)
     requests = [[f"line {i} {j}" for j in range(i % 4)] for i in range(30)]
     answers = await asyncio.gather(*(annotator(request) for request in requests))
@@ -72,7 +58,7 @@ async def test_the_answers_are_those_of_the_pipeline(local: LocalStages) -> None
     assert len(local.batches) < len(requests)  # they travelled together
 
 
-async def test_a_long_request_is_cut_into_batches_and_comes_back_in_order(local: LocalStages) -> None:
+async def test_a_long_request_is_cut_into_batches_and_comes_back_in_order(local: LocalTrip) -> None:
     settings = Settings(batch_utterances=8, batches_in_flight=2)
     texts = [f"utterance number {i}" for i in range(50)]
     annotations = await annotator_of(local, settings)(texts)
@@ -84,7 +70,7 @@ async def test_a_long_request_is_cut_into_batches_and_comes_back_in_order(local:
             assert annotation[task] == pytest.approx(exact[task], abs=0.0051)
 
 
-async def test_a_short_request_does_not_wait_for_all_of_a_long_one(local: LocalStages) -> None:
+async def test_a_short_request_does_not_wait_for_all_of_a_long_one(local: LocalTrip) -> None:
     annotator = annotator_of(local, Settings(batch_utterances=4, batches_in_flight=1))
     long = asyncio.create_task(annotator([f"long {i}" for i in range(200)]))
     await asyncio.sleep(0)
@@ -94,7 +80,7 @@ async def test_a_short_request_does_not_wait_for_all_of_a_long_one(local: LocalS
     assert len(await long) == 200
 
 
-async def test_poison_harms_nobody_else(local: LocalStages) -> None:
+async def test_poison_harms_nobody_else(local: LocalTrip) -> None:
     annotator = annotator_of(local)
     requests = [["good", f"line {i}"] if i != 5 else ["fine", POISON] for i in range(12)]
     answers = await asyncio.gather(*(annotator(request) for request in requests), return_exceptions=True)
@@ -107,30 +93,30 @@ async def test_poison_harms_nobody_else(local: LocalStages) -> None:
             assert len(answer) == 2
 
 
-async def test_a_replica_that_dies_costs_nothing_when_the_second_trip_succeeds(local: LocalStages) -> None:
+async def test_a_replica_that_dies_costs_nothing_when_the_second_trip_succeeds(local: LocalTrip) -> None:
     local.deaths = 1
     assert len(await annotator_of(local)(["hello"])) == 1
 
 
-async def test_a_graph_that_stays_dead_is_unavailable(local: LocalStages) -> None:
+async def test_a_graph_that_stays_dead_is_unavailable(local: LocalTrip) -> None:
     local.deaths = 2
     with pytest.raises(Unavailable):
         await annotator_of(local)(["hello"])
 
 
-async def test_a_batch_that_does_not_come_back_is_unavailable(local: LocalStages) -> None:
+async def test_a_batch_that_does_not_come_back_is_unavailable(local: LocalTrip) -> None:
     local.hang = True
     with pytest.raises(Unavailable):
         await annotator_of(local, Settings(answer_seconds=0.05))(["hello"])
 
 
-async def test_too_much_at_once_is_refused(local: LocalStages) -> None:
+async def test_too_much_at_once_is_refused(local: LocalTrip) -> None:
     annotator = annotator_of(local, Settings(batch_utterances=1, batches_in_flight=1, waiting_utterances=2))
     answers = await asyncio.gather(*(annotator(["hello"]) for _ in range(10)), return_exceptions=True)
     assert any(isinstance(answer, Overloaded) for answer in answers)
     assert any(isinstance(answer, list) for answer in answers)
 
 
-async def test_nothing_asked_nothing_computed(local: LocalStages) -> None:
+async def test_nothing_asked_nothing_computed(local: LocalTrip) -> None:
     assert await annotator_of(local)([]) == []
     assert local.batches == []
