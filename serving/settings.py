@@ -29,7 +29,7 @@ class Settings(BaseModel):
     )
     encoder_threads: int = Field(default=1, ge=1, description="CPU threads of an encoder replica")
     batch_utterances: int = Field(default=64, ge=1, description="most utterances in one trip through the graph")
-    batches_in_flight: int = Field(default=3, ge=1, description="trips at once, an ingress replica")
+    batches_in_flight: int = Field(default=2, ge=1, description="trips at once, an ingress replica")
     waiting_utterances: int = Field(
         default=4096, ge=1, description="most utterances that wait in an ingress replica; more are refused (503)"
     )

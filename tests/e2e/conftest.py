@@ -10,8 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from graph.model_directory import ModelDirectory
+from graph.pipeline import Pipeline, load_pipeline
 from serving.processes import end_processes, our_processes
-from serving.settings import PROJECT
+from serving.settings import PROJECT, Settings
 
 URL = "http://127.0.0.1:8000"
 START_SECONDS = 180
@@ -85,6 +87,12 @@ def alone() -> Iterator[None]:
     assert our_processes() == [], "the service of this folder runs: make stop"
     yield
     end_processes()
+
+
+@pytest.fixture(scope="package")
+def pipeline() -> Pipeline:
+    """The definition of correct."""
+    return load_pipeline(ModelDirectory.open(Settings().model_path, Settings().tasks_path))
 
 
 @pytest.fixture(scope="module")

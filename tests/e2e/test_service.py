@@ -1,7 +1,6 @@
 """What a client sees of `make serve`: the contract of the original, every error, and the pipeline's own numbers."""
 
 import asyncio
-import csv
 import json
 import subprocess
 import sys
@@ -11,13 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from graph.model_directory import ModelDirectory
-from graph.pipeline import Pipeline, load_pipeline
-from graph.tasks import load_tasks
+from graph.pipeline import Pipeline
 from serving.settings import PROJECT, Settings
+from tests.e2e.contract import TASKS, annotations_of, assert_contract, chat_lines
 
-TASKS = load_tasks(Settings().tasks_path)
-CHAT_LINES = PROJECT / "tests" / "models" / "chat_lines.tsv"
 INSULT = "why are you such a fool"
 
 STRANGE = [
@@ -40,34 +36,6 @@ STRANGE = [
 def client(service: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service, timeout=30) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return load_pipeline(ModelDirectory.open(Settings().model_path, Settings().tasks_path))
-
-
-def chat_lines() -> list[str]:
-    with CHAT_LINES.open(encoding="utf-8", newline="") as stream:
-        return [line["text"] for line in csv.DictReader(stream, delimiter="\t")]
-
-
-def annotations_of(client: httpx.Client, sentences: list[str]) -> list[dict[str, dict[str, float]]]:
-    answer = client.post("/model", json={"sentences": sentences})
-    assert answer.status_code == 200
-    annotations: list[dict[str, dict[str, float]]] = answer.json()
-    assert len(annotations) == len(sentences)
-    return annotations
-
-
-def assert_contract(annotation: dict[str, dict[str, float]]) -> None:
-    """Tasks and labels in order, probabilities of two decimals, sums as near to 1 as rounding lets them be."""
-    assert list(annotation) == [task.name for task in TASKS]
-    for task in TASKS:
-        scores = annotation[task.name]
-        assert list(scores) == list(task.labels)
-        assert all(0 <= score <= 1 and round(score, 2) == score for score in scores.values())
-        assert sum(scores.values()) == pytest.approx(1, abs=0.005 * len(scores))
 
 
 def test_nine_tasks_in_contract_order(client: httpx.Client) -> None:

@@ -1,0 +1,43 @@
+"""The README says what is there."""
+
+import json
+import re
+
+import pytest
+
+from graph.merge import merge
+from graph.model_directory import ModelDirectory
+from graph.pipeline import load_pipeline
+from serving.launch import EXAMPLE, example
+from serving.settings import PROJECT, Settings
+from serving.wire import DECIMALS
+
+README = (PROJECT / "README.md").read_text("utf-8")
+
+
+def test_the_command_is_the_one_that_make_serve_prints() -> None:
+    assert example(8000) in README
+
+
+def test_the_answer_is_what_the_shipped_model_answers() -> None:
+    block = re.search(r"^    (\[\{.*?\}\]$)", README, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    pipeline = load_pipeline(ModelDirectory.open(Settings().model_path, Settings().tasks_path))
+    (annotation,) = merge(pipeline.tasks, pipeline.probabilities(EXAMPLE["sentences"]), DECIMALS)
+    (told,) = json.loads(block[1])
+    assert [(task, list(scores)) for task, scores in told.items()] == [(t, list(s)) for t, s in annotation.items()]
+    for task, scores in annotation.items():
+        # On another processor the last digit of a probability may fall on the other side of a rounding step.
+        assert told[task] == pytest.approx(scores, abs=0.0101)
+
+
+def test_every_setting_stands_in_the_table_with_its_default() -> None:
+    for name, field in Settings.model_fields.items():
+        assert f"| `{name}` | `{field.default}` | {field.description} |" in README
+
+
+def test_every_file_of_the_map_is_there() -> None:
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_.]+)*(?:\.py|\.yaml|\.md))`", README))
+    assert len(named) > 15
+    for name in named:
+        assert any((PROJECT / folder / name).is_file() for folder in ("", "graph", "serving", "models")), name
