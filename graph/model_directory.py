@@ -3,9 +3,9 @@
     manifest.json       what is in here, sha256 of every file, labels, scores, provenance
     tokenizer.json      read by the `tokenizers` library
     encoder.onnx        the encoder as an ONNX graph; its large weights are references into encoder.safetensors
-    encoder.safetensors weights of the encoder under their Hugging Face names, float16
+    encoder.safetensors weights of encoder and pooler under their names in torch, float16 or float32
     config.json         Hugging Face configuration of the encoder, for the torch runtime
-    heads.safetensors   pooler and heads, float32
+    heads.safetensors   heads, float32
 
 Nothing in a model directory is ever unpickled.
 """

@@ -22,7 +22,7 @@ class OnnxRuntime:
 
 
 def load(model: ModelDirectory, threads: int) -> OnnxRuntime:
-    """Open the session; the float16 weights are widened once, here."""
+    """Open the session; weights that lie as float16 are widened once, here."""
     options = onnxruntime.SessionOptions()
     # Left to itself ONNX Runtime takes every core it sees, also those of other replicas.
     options.intra_op_num_threads = threads

@@ -21,7 +21,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
 from graph.tasks import Task, load_tasks
-from training.export import write_model
+from training.export import provenance_of, write_model
 from training.model import build_model
 from training.recipe import Recipe
 
@@ -170,4 +170,6 @@ def write_tiny_model(
         torch.manual_seed(1)
         write_base(Path(base), architecture)
         recipe = tiny_recipe(Path(base), pooling=pooling)
-        write_model(build_model(load_tasks(tasks_file), recipe), recipe, [], path)
+        model = build_model(load_tasks(tasks_file), recipe)
+        provenance = provenance_of(recipe, [])
+        write_model(model.encoder, model.graph_heads(), Path(base) / "tokenizer.json", provenance, path)

@@ -1,9 +1,11 @@
-"""A trained model to a model directory, with the scores of what was written."""
+"""A model to a model directory; a trained one with the scores of what was written."""
 
 import hashlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -12,8 +14,10 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from graph.heads import Head
 from graph.model_directory import FORMAT_VERSION, Manifest, ManifestTask, ModelDirectory
 from graph.pipeline import load_pipeline
+from graph.runtime_torch import PooledEncoder
 from training.data import Split, read_training_rows
 from training.evaluate import Score, as_plain, score_split
 from training.model import MultitaskModel
@@ -23,7 +27,20 @@ from training.recipe import Recipe
 LICENCES = Path(__file__).parent.parent / "configs" / "training" / "licences.yaml"
 NO_LICENCE = "not stated"
 
+# Every file of a model directory but the manifest.
+FILES = ("tokenizer.json", "encoder.onnx", "encoder.safetensors", "config.json", "heads.safetensors")
+
 Scores = dict[str, dict[str, dict[str, Score]]]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a manifest says of weights that cannot be read off them; see `graph.model_directory.Manifest`."""
+
+    name: str
+    base_model: dict[str, Any]
+    data: list[dict[str, Any]]
+    training: dict[str, Any]
 
 
 def export(model: MultitaskModel, recipe: Recipe, tasks_file: Path, data: Path, out: Path) -> Scores:
@@ -33,7 +50,8 @@ def export(model: MultitaskModel, recipe: Recipe, tasks_file: Path, data: Path, 
         Split to task to "all" or origin to score, for valid and test.
     """
     out.mkdir(parents=True, exist_ok=True)
-    write_model(model, recipe, _origins(model, recipe, data), out)
+    provenance = provenance_of(recipe, _origins(model, recipe, data))
+    write_model(model.encoder, model.graph_heads(), recipe.base.locate() / "tokenizer.json", provenance, out)
     pipeline = load_pipeline(ModelDirectory.open(out, tasks_file), max_tokens=recipe.max_tokens, threads=recipe.threads)
     scores: Scores = {split: score_split(pipeline, data, split) for split in get_args(Split) if split != "train"}
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
@@ -42,45 +60,77 @@ def export(model: MultitaskModel, recipe: Recipe, tasks_file: Path, data: Path, 
     return scores
 
 
-def write_model(model: MultitaskModel, recipe: Recipe, origins: list[dict[str, Any]], out: Path) -> None:
-    """Write every file of the model directory; the manifest, last, has no scores yet."""
-    encoder = model.encoder.eval()
+def provenance_of(recipe: Recipe, origins: list[dict[str, Any]]) -> Provenance:
+    """What the manifest of a trained model says; `origins` are those of its data."""
+    training = recipe.model_dump(mode="json")
+    if recipe.base.directory.is_absolute():  # the place on this machine is nobody's business
+        training["base"]["directory"] = recipe.base.directory.name
+    return Provenance(
+        name=recipe.name,
+        base_model=training["base"] | {"layers": recipe.layers},
+        data=origins,
+        training=training,
+    )
+
+
+def write_model(
+    encoder: PooledEncoder,
+    heads: Mapping[str, Head],
+    tokenizer: Path,
+    provenance: Provenance,
+    out: Path,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write every file of the model directory; the manifest, last, has no scores yet.
+
+    Args:
+        encoder: encoder and pooler; their weights are rounded to `dtype`, in memory too.
+        heads: by task name, in contract order.
+        tokenizer: a `tokenizer.json`.
+        provenance: for the manifest.
+        out: an existing directory.
+        dtype: how the encoder's weights are stored: float16 for half the size, float32 for exactly these weights.
+    """
+    shutil.copyfile(tokenizer, out / "tokenizer.json")
+    _write_encoder(encoder.eval(), dtype, out)
+    _write_heads(heads, out)
+    for name in FILES:
+        (out / name).chmod(0o644)  # safetensors writes for the owner alone; the service may run as another user
+    tasks = [head.task for head in heads.values()]
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        name=provenance.name,
+        created=datetime.now(UTC).date().isoformat(),
+        base_model=provenance.base_model,
+        hidden_size=encoder.hidden_size,
+        pooling=encoder.pooling,
+        tasks=tuple(ManifestTask(name=task.name, labels=task.labels, kind=task.kind) for task in tasks),
+        temperatures={name: head.temperature for name, head in heads.items()},
+        files={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in FILES},
+        scores={},
+        data=provenance.data,
+        training=provenance.training,
+    )
+    _write_manifest(manifest, out)
+
+
+def _write_encoder(encoder: PooledEncoder, dtype: torch.dtype, out: Path) -> None:
+    stored = {name: tensor.detach().to(dtype).contiguous() for name, tensor in encoder.state_dict().items()}
+    save_file(stored, out / "encoder.safetensors")
     # Neighbouring runtimes must agree, so both get the rounded weights.
-    halves = {name: tensor.detach().half().contiguous() for name, tensor in encoder.state_dict().items()}
-    save_file(halves, out / "encoder.safetensors")
-    encoder.load_state_dict(halves)
+    encoder.load_state_dict(stored)
     config: Any = encoder.backbone.config
     config.name_or_path = ""  # the place of the base on this machine
     config.to_json_file(out / "config.json", use_diff=False)
     export_onnx(encoder, out / "encoder.safetensors", out / "encoder.onnx")
-    heads: dict[str, torch.Tensor] = {}
-    for name, head in model.graph_heads().items():
-        heads[f"{name}.weight"] = torch.from_numpy(head.weight)
-        heads[f"{name}.bias"] = torch.from_numpy(head.bias)
-    save_file(heads, out / "heads.safetensors")
-    base = recipe.base.locate()
-    shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
-    names = ("tokenizer.json", "encoder.onnx", "encoder.safetensors", "config.json", "heads.safetensors")
-    for name in names:
-        (out / name).chmod(0o644)  # safetensors writes for the owner alone; the service may run as another user
-    training = recipe.model_dump(mode="json")
-    if recipe.base.directory.is_absolute():  # the place on this machine is nobody's business
-        training["base"]["directory"] = recipe.base.directory.name
-    manifest = Manifest(
-        format_version=FORMAT_VERSION,
-        name=recipe.name,
-        created=datetime.now(UTC).date().isoformat(),
-        base_model=training["base"] | {"layers": recipe.layers},
-        hidden_size=encoder.hidden_size,
-        pooling=recipe.pooling,
-        tasks=tuple(ManifestTask(name=task.name, labels=task.labels, kind=task.kind) for task in model.tasks),
-        temperatures={task.name: 1.0 for task in model.tasks},
-        files={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names},
-        scores={},
-        data=origins,
-        training=training,
-    )
-    _write_manifest(manifest, out)
+
+
+def _write_heads(heads: Mapping[str, Head], out: Path) -> None:
+    tensors: dict[str, torch.Tensor] = {}
+    for name, head in heads.items():
+        tensors[f"{name}.weight"] = torch.from_numpy(head.weight)
+        tensors[f"{name}.bias"] = torch.from_numpy(head.bias)
+    save_file(tensors, out / "heads.safetensors")
 
 
 def _write_manifest(manifest: Manifest, out: Path) -> None:

@@ -1,7 +1,8 @@
 """The encoder as an ONNX graph whose weights are references into encoder.safetensors.
 
-One set of weights serves both runtimes: the graph holds no copy of them. They are stored as float16 (half the
-size), and a Cast behind each restores float32; ONNX Runtime folds the casts when it loads the graph.
+One set of weights serves both runtimes: the graph holds no copy of them. The file says how each is stored: float32
+is referred to as it is; behind float16 (half the size) a Cast restores float32, and ONNX Runtime folds the casts
+when it loads the graph.
 """
 
 import json
@@ -16,17 +17,20 @@ from graph.runtime_torch import PooledEncoder
 
 OPSET = 20
 
+# What safetensors calls a type, and what ONNX calls it.
+STORED_TYPES = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT}
+
 
 def export_onnx(encoder: PooledEncoder, weights: Path, target: Path) -> None:
     """Write the graph.
 
     Args:
         encoder: what is exported; any Hugging Face encoder.
-        weights: its state dict as a float16 safetensors file, in the folder of `target`.
+        weights: its state dict as a safetensors file, float16 or float32, in the folder of `target`.
         target: the ONNX file.
 
     Raises:
-        ValueError: the graph has a weight that the safetensors file lacks.
+        ValueError: a tensor of the safetensors file is not in the graph.
     """
     encoder.eval()
     ids = torch.ones(2, 8, dtype=torch.int64)
@@ -64,7 +68,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def refer_to(model: onnx.ModelProto, weights: Path) -> None:
-    """Replace each initializer that the safetensors file has under its name by a reference and a Cast.
+    """Replace each initializer that the safetensors file has under its name by a reference, and a Cast if need be.
 
     Raises:
         ValueError: a tensor of the file is not in the graph.
@@ -78,10 +82,13 @@ def refer_to(model: onnx.ModelProto, weights: Path) -> None:
         entry = stored.pop(tensor.name, None)
         if entry is None:
             continue
-        casts.append(helper.make_node("Cast", [f"{tensor.name}.float16"], [tensor.name], to=TensorProto.FLOAT))
+        stored_type, name = STORED_TYPES[entry["dtype"]], tensor.name
+        if stored_type == TensorProto.FLOAT16:
+            name = f"{tensor.name}.float16"
+            casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
         begin, end = entry["data_offsets"]
         tensor.CopyFrom(
-            _external(f"{tensor.name}.float16", list(tensor.dims), weights.name, 8 + header_size + begin, end - begin)
+            _external(name, stored_type, list(tensor.dims), weights.name, 8 + header_size + begin, end - begin)
         )
     if stored:
         raise ValueError(f"the ONNX graph has no weight {min(stored)}")
@@ -90,10 +97,10 @@ def refer_to(model: onnx.ModelProto, weights: Path) -> None:
     model.graph.node.extend(nodes)
 
 
-def _external(name: str, dims: list[int], location: str, offset: int, length: int) -> onnx.TensorProto:
-    tensor = TensorProto(
-        name=name, dims=dims, data_type=TensorProto.FLOAT16, data_location=TensorProto.DataLocation.EXTERNAL
-    )
+def _external(
+    name: str, stored_type: int, dims: list[int], location: str, offset: int, length: int
+) -> onnx.TensorProto:
+    tensor = TensorProto(name=name, dims=dims, data_type=stored_type, data_location=TensorProto.DataLocation.EXTERNAL)
     for key, value in (("location", location), ("offset", offset), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))
     return tensor
