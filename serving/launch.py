@@ -41,8 +41,12 @@ FAST_MODE = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY":
 DRAIN = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2"}
 # Ray would otherwise join a cluster that somebody else runs here, or wait for one that ended badly.
 OWN_CLUSTER = {"RAY_ADDRESS": "local"}
-# HAProxy's own ports, which Serve opens besides the HTTP port.
-HAPROXY_PORTS = {9101: "RAY_SERVE_HAPROXY_METRICS_PORT", 8404: "RAY_SERVE_HAPROXY_STATS_PORT"}
+# What Serve opens in this mode besides the HTTP port; each has a variable to move it.
+OTHER_PORTS = {
+    "RAY_SERVE_HAPROXY_METRICS_PORT": 9101,
+    "RAY_SERVE_HAPROXY_STATS_PORT": 8404,
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": 8500,
+}
 
 START_SECONDS = 180
 STOP_SECONDS = 60
@@ -152,8 +156,9 @@ def check_ports(http_port: int) -> None:
     Raises:
         StartError: somebody does.
     """
-    names = {http_port: "http_options.port in serve_config.yaml"} | HAPROXY_PORTS
-    for port, setting in names.items():
+    ports = {"http_options.port in the config": http_port}
+    ports |= {name: int(os.environ.get(name, port)) for name, port in OTHER_PORTS.items()}
+    for setting, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -81,6 +81,15 @@ def test_four_of_five_chat_lines_are_right() -> None:
     assert 1 - len(wrong) / len(lines) >= 0.8, wrong
 
 
+def test_scores_do_not_depend_on_company() -> None:
+    texts = [line["text"] for line in chat_lines()]
+    pooled = shipped().pooled(texts)
+    for row, text in enumerate(texts):
+        alone = shipped().pooled([text])
+        for head in shipped().heads.values():
+            assert head.probabilities(alone)[0] == pytest.approx(head.probabilities(pooled)[row], abs=1e-5)
+
+
 def test_the_shipped_model_says_where_it_comes_from() -> None:
     manifest = ModelDirectory.open(Settings().model_path, Settings().tasks_path).manifest
     assert {record["licence"] for record in manifest.data} - {""}
