@@ -3,6 +3,9 @@ CONFIG ?= serve_config.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 
+# The tests call make from make, which else says which folder it enters and leaves.
+MAKEFLAGS += --no-print-directory
+
 .PHONY: serve stop test check train clean
 
 # The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml]

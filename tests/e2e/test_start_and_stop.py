@@ -136,12 +136,14 @@ def test_serve_deploy_works_on_a_cluster(ray_folder: Path) -> None:
 
 
 def kill_all_but_haproxy() -> None:
-    """What an out-of-memory killer does at its worst; HAProxy's parent first, which would end it on its way out."""
-    proxies = haproxies()
-    parents = [int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in proxies]
-    for pid in [*parents, *launchers(), *our_processes()]:
-        if pid not in proxies:
-            kill(pid)
+    """What an out-of-memory killer does at its worst.
+
+    All are stopped before the first is killed: else the raylet, or HAProxy's parent, would find time to end HAProxy.
+    """
+    victims = sorted({*launchers(), *our_processes()} - set(haproxies()))
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in victims:
+            send(pid, number)
 
 
 def launchers() -> list[int]:
@@ -154,11 +156,11 @@ def launchers() -> list[int]:
                 here = (entry / "cwd").readlink() == PROJECT
             except OSError:
                 continue
-            if here and command.endswith(b"-m\0serving.launch\0"):
+            if here and b"-m\0serving.launch\0" in command:
                 found.append(int(entry.name))
     return found
 
 
-def kill(pid: int) -> None:
+def send(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
