@@ -30,11 +30,11 @@ class Head:
         """From `(n, hidden_size)` to `(n, classes)`, after the rule: what is served."""
         return apply_rule(self.task, self.probabilities(pooled))
 
-    def probabilities(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
-        """From `(n, hidden_size)` to `(n, classes)`, before the rule."""
+    def probabilities(self, pooled: NDArray[np.float32], temperature: float | None = None) -> NDArray[np.float32]:
+        """From `(n, hidden_size)` to `(n, classes)`, before the rule; `temperature` in place of the head's own."""
         # einsum and not @: BLAS picks another kernel, and so another rounding, for a single row than for many,
         # while an utterance's scores may not depend on how many travel with it.
-        logits = (np.einsum("nh,ch->nc", pooled, self.weight) + self.bias) / np.float32(self.temperature)
+        logits = (np.einsum("nh,ch->nc", pooled, self.weight) + self.bias) / np.float32(temperature or self.temperature)
         return softmax(logits) if self.task.kind == "single" else sigmoid(logits)
 
 

@@ -24,10 +24,13 @@ class TokenBatch:
     Attributes:
         ids: int32 `(sum of lengths,)`.
         lengths: int32 `(n,)`, tokens an utterance, special tokens included; each at least 1.
+        uncut: int32 `(n,)`, tokens that the utterance would have without the limit; the same object as `lengths`
+            where nothing was cut.
     """
 
     ids: NDArray[np.int32]
     lengths: NDArray[np.int32]
+    uncut: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -56,16 +59,16 @@ class TokenBatch:
         return TokenBatch(
             np.concatenate([batch.ids for batch in batches]),
             np.concatenate([batch.lengths for batch in batches]),
+            np.concatenate([batch.uncut for batch in batches]),
         )
 
     @staticmethod
     def from_rows(rows: Iterable[Sequence[int]]) -> "TokenBatch":
-        """A batch from lists of ids."""
+        """A batch from lists of ids, none of them cut."""
         kept = list(rows)
-        return TokenBatch(
-            np.fromiter((i for row in kept for i in row), dtype=np.int32),
-            np.fromiter((len(row) for row in kept), dtype=np.int32, count=len(kept)),
-        )
+        ids = np.fromiter((i for row in kept for i in row), dtype=np.int32)
+        lengths = np.fromiter((len(row) for row in kept), dtype=np.int32, count=len(kept))
+        return TokenBatch(ids, lengths, lengths)
 
 
 class Tokenizer:
@@ -86,11 +89,21 @@ class Tokenizer:
         # The file may ask for padding and another cut; the ragged contract and our limit come first.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length=max_tokens)
+        self._max_tokens = max_tokens
+        self._specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def __call__(self, texts: Sequence[str]) -> TokenBatch:
         """Tokenize n utterances; any string has an answer."""
         encodings = self._tokenizer.encode_batch_fast([_well_formed(text) for text in texts])
-        return TokenBatch.from_rows(encoding.ids for encoding in encodings)
+        batch = TokenBatch.from_rows(encoding.ids for encoding in encodings)
+        full = np.flatnonzero(batch.lengths == self._max_tokens)
+        if not len(full):
+            return batch
+        uncut = batch.lengths.copy()
+        for row in full:
+            # What was cut off comes in pieces that have special tokens of their own.
+            uncut[row] += sum(len(piece) - self._specials for piece in encodings[row].overflowing)
+        return TokenBatch(batch.ids, batch.lengths, uncut)
 
 
 def _well_formed(text: str) -> str:

@@ -1,21 +1,31 @@
-"""From the utterances of many requests to their annotations: batches, a trip through the graph for each, merge."""
+"""From the utterances of many requests to their answers: batches, a trip through the graph for each."""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 
-from graph.merge import Annotation, merge
 from graph.tasks import Task
+from serving.answer import Answer, Batch, Part
 from serving.batching import Batcher, Limits
 from serving.errors import AnnotationFailed, AnnotatorError, Unavailable
 from serving.settings import Settings
-from serving.trips import Probabilities, Trip
-from serving.wire import DECIMALS
+from serving.trips import Heads, Outcome, Trip
 
 logger = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Utterances of one request that travel together."""
+
+    texts: Sequence[str]
+    tasks: Collection[str]
+    since: float
 
 
 class Annotator:
@@ -28,12 +38,12 @@ class Annotator:
     """
 
     def __init__(self, tasks: Sequence[Task], trip: Trip, settings: Settings) -> None:
-        self._tasks = tasks
+        self.tasks = tuple(tasks)
         self._trip = trip
         self._settings = settings
-        self._batcher: Batcher[Sequence[str], list[Annotation]] = Batcher(
+        self._batcher: Batcher[_Waiting, Part] = Batcher(
             self._annotate_batch,
-            cost=len,
+            cost=lambda waiting: len(waiting.texts),
             limits=Limits(
                 budget=settings.batch_utterances,
                 slots=settings.batches_in_flight,
@@ -41,20 +51,39 @@ class Annotator:
             ),
         )
 
-    async def __call__(self, texts: Sequence[str]) -> list[Annotation]:
-        """Annotate the utterances of one request, rounded as the original rounds.
+    async def __call__(self, texts: Sequence[str], names: Collection[str] | None = None) -> Answer:
+        """Annotate the utterances of one request.
+
+        Args:
+            texts: any strings.
+            names: tasks to compute, at least one; None for all. A batch computes what any request in it asks for.
 
         Raises:
             Overloaded: too much is waiting.
             Unavailable: the graph does not answer.
             AnnotationFailed: a stage cannot compute one of these utterances.
         """
+        tasks = self.tasks if names is None else tuple(task for task in self.tasks if task.name in names)
+        asked = [task.name for task in tasks]
+        since = time.perf_counter()
         size = self._settings.batch_utterances
-        chunks = [texts[i : i + size] for i in range(0, len(texts), size)]
-        # A long request has no more in the queue than can be in flight, so that short ones find their way between.
+        chunks = [_Waiting(texts[i : i + size], asked, since) for i in range(0, len(texts), size)]
+        try:
+            # Nearly every request is one chunk; the machinery for more costs as much as all else here.
+            parts = [await self._batcher.submit(chunks[0])] if len(chunks) == 1 else await self._parts(chunks)
+        except AnnotatorError:
+            raise
+        except Exception as error:
+            logger.error("a request could not be annotated", exc_info=error)
+            raise AnnotationFailed("an utterance of this request cannot be annotated") from None
+        return Answer(tasks, parts)
+
+    async def _parts(self, chunks: Sequence[_Waiting]) -> list[Part]:
+        """The parts of a long request, which raises what its first failing chunk raises."""
+        # It has no more in the queue than can be in flight, so that short requests find their way between.
         window = asyncio.Semaphore(self._settings.batches_in_flight)
 
-        async def in_turn(chunk: Sequence[str]) -> list[Annotation]:
+        async def in_turn(chunk: _Waiting) -> Part:
             async with window:
                 return await self._batcher.submit(chunk)
 
@@ -62,31 +91,35 @@ class Annotator:
             async with asyncio.TaskGroup() as group:
                 parts = [group.create_task(in_turn(chunk)) for chunk in chunks]
         except ExceptionGroup as failures:
-            first = failures.exceptions[0]
-            if isinstance(first, AnnotatorError):
-                raise first from None
-            logger.error("a request could not be annotated", exc_info=first)
-            raise AnnotationFailed("an utterance of this request cannot be annotated") from None
-        return [annotation for part in parts for annotation in part.result()]
+            raise failures.exceptions[0] from None
+        return [part.result() for part in parts]
 
     def check_progress(self) -> None:
         """Raise RuntimeError when a batch is in flight for longer than it may be."""
         self._batcher.check_progress(2 * self._settings.answer_seconds)
 
-    async def _annotate_batch(self, requests: Sequence[Sequence[str]]) -> list[list[Annotation]]:
-        texts = [text for request in requests for text in request]
+    async def _annotate_batch(self, requests: Sequence[_Waiting]) -> list[Part]:
+        left = time.perf_counter()
+        asked = {name for request in requests for name in request.tasks}
+        tasks = tuple(task for task in self.tasks if task.name in asked)
+        texts = [text for request in requests for text in request.texts]
         try:
             async with asyncio.timeout(self._settings.answer_seconds):
-                probabilities = await self._probabilities(texts)
+                outcome = await self._outcome(texts, {task.name: None for task in tasks})
         except (RayActorError, RayServeException, TimeoutError) as error:
             logger.error("a batch did not come back", exc_info=error)
             raise Unavailable("the service cannot answer at the moment; try again") from error
-        annotations = iter(merge(self._tasks, probabilities, DECIMALS))
-        return [[next(annotations) for _ in request] for request in requests]
+        batch = Batch(tasks, outcome)
+        parts: list[Part] = []
+        row = 0
+        for request in requests:
+            parts.append(Part(batch, slice(row, row + len(request.texts)), left - request.since))
+            row += len(request.texts)
+        return parts
 
-    async def _probabilities(self, texts: Sequence[str]) -> Probabilities:
+    async def _outcome(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """One trip; one more when a replica dies on the way, since a trip leaves no trace."""
         try:
-            return await self._trip(texts)
+            return await self._trip(texts, heads)
         except RayActorError:
-            return await self._trip(texts)
+            return await self._trip(texts, heads)

@@ -6,6 +6,7 @@ AnnotatorError
 ├── WrongMethod         405
 ├── BodyTooLarge        413  more bytes than the limit
 ├── InvalidField        422  JSON of the wrong shape or type; names the field
+├── TooLong             422  more tokens than the limit, where cutting was forbidden
 ├── AnnotationFailed    500  a stage could not compute this request
 ├── Overloaded          503  more is waiting than the limit; with Retry-After
 └── Unavailable         503  the graph does not answer; with Retry-After
@@ -58,6 +59,12 @@ class InvalidField(AnnotatorError):
     """The body is JSON of the wrong shape or type."""
 
     status, type = 422, "invalid_field"
+
+
+class TooLong(AnnotatorError):
+    """An utterance has more tokens than the limit, and the request forbids to cut it."""
+
+    status, type = 422, "too_long"
 
 
 class AnnotationFailed(AnnotatorError):

@@ -1,50 +1,43 @@
-"""Routes of the service over one function that annotates. Knows no Ray."""
-
-from collections.abc import Awaitable, Callable, Sequence
+"""The ASGI application: all routes over one annotator, and the errors that they raise as JSON. Knows no Ray."""
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from graph.merge import Annotation
-from serving.errors import AnnotationFailed, AnnotatorError, BodyTooLarge, NoSuchPath, WrongMethod
-from serving.wire import batch_model_answer, batch_model_utterances, model_answer, model_utterances
-
-Annotate = Callable[[Sequence[str]], Awaitable[list[Annotation]]]
+from serving import annotate, description, original
+from serving.annotator import Annotator
+from serving.clock_header import ClockHeader
+from serving.description import Description
+from serving.errors import AnnotationFailed, AnnotatorError, NoSuchPath, WrongMethod
 
 # What goes through the graph when somebody asks whether it is ready.
 PROBE = "hello there"
 
 
-def http_app(annotate: Annotate, body_bytes: int) -> Starlette:
+def http_app(annotator: Annotator, model: Description, body_bytes: int) -> ASGIApp:
     """The ASGI application.
 
     Args:
-        annotate: utterances to annotations, rounded as they are answered.
+        annotator: what annotates.
+        model: what is said of the model.
         body_bytes: largest request body.
     """
-
-    async def model(request: Request) -> Response:
-        utterances = model_utterances(await _body(request, body_bytes))
-        return _json(model_answer(await annotate(utterances)))
-
-    async def batch_model(request: Request) -> Response:
-        utterances = batch_model_utterances(await _body(request, body_bytes))
-        return _json(batch_model_answer(await annotate(utterances)))
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def ready(_: Request) -> Response:
-        await annotate([PROBE])
+        await annotator([PROBE])
         return JSONResponse({"status": "ready"})
 
     application = Starlette(
         routes=[
-            Route("/model", model, methods=["POST"]),
-            Route("/batch_model", batch_model, methods=["POST"]),
+            *original.routes(annotator, body_bytes),
+            *annotate.routes(annotator, model, body_bytes),
+            *description.routes(annotator, model),
             Route("/health", health),
             Route("/ready", ready),
         ],
@@ -56,23 +49,8 @@ def http_app(annotate: Annotate, body_bytes: int) -> Starlette:
     )
     # A path is served or not; a redirect would make clients send a body twice.
     application.router.redirect_slashes = False
-    return application
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """The whole body, given up as soon as it is larger than the limit."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"the body may have at most {limit} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _json(body: bytes) -> Response:
-    return Response(body, media_type="application/json")
+    # Around all of it and not as Starlette's middleware, which an unexpected error's answer does not pass.
+    return ClockHeader(application)
 
 
 async def _answer_error(_: Request, error: Exception) -> Response:

@@ -5,10 +5,11 @@ from typing import Any
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
-from graph.tasks import load_tasks
+from graph.model_directory import ModelDirectory
 from serving.annotator import Annotator
+from serving.description import describe
 from serving.http import http_app
 from serving.settings import Settings
 from serving.trips import make_trip
@@ -25,12 +26,14 @@ class Ingress:
     """
 
     def __init__(self, settings: Settings, deployments: Mapping[str, "DeploymentHandle[Any]"]) -> None:
-        self._annotator = Annotator(load_tasks(settings.tasks_path), make_trip(settings, deployments), settings)
+        model = ModelDirectory.open(settings.model_path, settings.tasks_path)
+        self._annotator = Annotator(model.tasks, make_trip(settings, deployments), settings)
+        self._description = describe(model, settings)
         self._body_bytes = settings.body_bytes
 
-    def __serve_build_asgi_app__(self) -> Starlette:
+    def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve when the replica is built; the name is Serve's."""
-        return http_app(self._annotator, self._body_bytes)
+        return http_app(self._annotator, self._description, self._body_bytes)
 
     def check_health(self) -> None:
         """Called by Serve; raises when a batch has not come back for too long."""

@@ -18,6 +18,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    name: str = Field(
+        default="annotator", pattern=r"^[A-Za-z0-9_.-]+$", description="name of the model in answers and paths"
+    )
     model: Path = Field(default=Path("models/lite"), description="model directory")
     tasks: Path = Field(default=Path("configs/tasks.yaml"), description="task file")
     placement: Placement = Field(

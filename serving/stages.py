@@ -1,10 +1,11 @@
 """The stages behind the ingress as deployments; `trips.py` says which placement has which.
 
-Thin: each opens the model directory, builds its part of graph/, and calls it. Replicas of the ONNX runtime import
-neither torch nor transformers.
+Each answers with what it computed and with the seconds that it took. Thin: each opens the model directory, builds its
+part of graph/, and calls it. Replicas of the ONNX runtime import neither torch nor transformers.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,8 +17,9 @@ from graph.heads import load_heads
 from graph.model_directory import ModelDirectory
 from graph.tokenizer import TokenBatch, Tokenizer
 from serving.batching import Batcher, Limits
+from serving.clock import Seconds
 from serving.settings import Settings
-from serving.trips import Probabilities
+from serving.trips import Heads, Probabilities
 
 
 @serve.deployment
@@ -28,9 +30,11 @@ class TokenizerStage:
         model = ModelDirectory.open(settings.model_path, settings.tasks_path)
         self._tokenizer = Tokenizer(model.file("tokenizer.json"), settings.max_tokens)
 
-    async def __call__(self, texts: Sequence[str]) -> TokenBatch:
+    async def __call__(self, texts: Sequence[str]) -> tuple[TokenBatch, Seconds]:
         """Tokenize in a thread: a long utterance takes milliseconds, and the event loop has others to serve."""
-        return await asyncio.to_thread(self._tokenizer, texts)
+        began = time.perf_counter()
+        tokens = await asyncio.to_thread(self._tokenizer, texts)
+        return tokens, {"tokenize": time.perf_counter() - began}
 
 
 @serve.deployment
@@ -41,7 +45,7 @@ class EncoderStage:
         model = ModelDirectory.open(settings.model_path, settings.tasks_path)
         self._encoder = CoalescingEncoder(model, settings)
 
-    async def __call__(self, tokens: TokenBatch) -> NDArray[np.float32]:
+    async def __call__(self, tokens: TokenBatch) -> tuple[NDArray[np.float32], Seconds]:
         """Returns float32 `(n, hidden_size)`."""
         return await self._encoder(tokens)
 
@@ -52,17 +56,19 @@ class EncoderStage:
 
 @serve.deployment
 class EncoderAndHeadsStage:
-    """A `TokenBatch` to the answers of all heads."""
+    """A `TokenBatch` to the answers of heads."""
 
     def __init__(self, settings: Settings) -> None:
         model = ModelDirectory.open(settings.model_path, settings.tasks_path)
         self._encoder = CoalescingEncoder(model, settings)
         self._heads = load_heads(model)
 
-    async def __call__(self, tokens: TokenBatch) -> Probabilities:
+    async def __call__(self, tokens: TokenBatch, heads: Heads) -> tuple[Probabilities, Seconds]:
         """See `Probabilities`; the heads take microseconds, so they run on the event loop."""
-        pooled = await self._encoder(tokens)
-        return {task: head(pooled) for task, head in self._heads.items()}
+        pooled, seconds = await self._encoder(tokens)
+        began = time.perf_counter()
+        probabilities = {task: self._heads[task].probabilities(pooled, heads[task]) for task in heads}
+        return probabilities, seconds | {"heads": time.perf_counter() - began}
 
     def check_health(self) -> None:
         """Called by Serve; raises when a run has not come back for too long."""
@@ -71,15 +77,19 @@ class EncoderAndHeadsStage:
 
 @serve.deployment
 class HeadStage:
-    """Pooled vectors to the probabilities of one task."""
+    """Pooled vectors to the probabilities of one task, before its rule."""
 
     def __init__(self, settings: Settings, task: str) -> None:
         model = ModelDirectory.open(settings.model_path, settings.tasks_path)
         self._head = load_heads(model)[task]
 
-    async def __call__(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+    async def __call__(
+        self, pooled: NDArray[np.float32], temperature: float | None
+    ) -> tuple[NDArray[np.float32], Seconds]:
         """From `(n, hidden_size)` to `(n, classes)`; microseconds, so on the event loop."""
-        return self._head(pooled)
+        began = time.perf_counter()
+        probabilities = self._head.probabilities(pooled, temperature)
+        return probabilities, {"heads": time.perf_counter() - began}
 
 
 class CoalescingEncoder:
@@ -94,21 +104,25 @@ class CoalescingEncoder:
         self._encoder = Encoder(load_runtime(settings.runtime, model, settings.encoder_threads))
         self._answer_seconds = settings.answer_seconds
         # One slot: the runtime uses all threads that the replica has, and what comes meanwhile joins the next run.
-        self._batcher: Batcher[TokenBatch, NDArray[np.float32]] = Batcher(
+        self._batcher: Batcher[TokenBatch, tuple[NDArray[np.float32], float]] = Batcher(
             self._run,
             cost=lambda tokens: len(tokens.ids),
             limits=Limits(budget=settings.encoder_batch_tokens, slots=1),
         )
 
-    async def __call__(self, tokens: TokenBatch) -> NDArray[np.float32]:
+    async def __call__(self, tokens: TokenBatch) -> tuple[NDArray[np.float32], Seconds]:
         """Returns float32 `(n, hidden_size)`."""
-        return await self._batcher.submit(tokens)
+        began = time.perf_counter()
+        pooled, run = await self._batcher.submit(tokens)
+        return pooled, {"encode-wait": time.perf_counter() - began - run, "encode": run}
 
     def check_progress(self) -> None:
         """Raise RuntimeError when a run has not come back for too long."""
         self._batcher.check_progress(self._answer_seconds)
 
-    async def _run(self, batches: Sequence[TokenBatch]) -> list[NDArray[np.float32]]:
+    async def _run(self, batches: Sequence[TokenBatch]) -> list[tuple[NDArray[np.float32], float]]:
+        began = time.perf_counter()
         pooled = await asyncio.to_thread(self._encoder, TokenBatch.concatenate(batches))
+        run = time.perf_counter() - began
         ends = np.cumsum([len(batch) for batch in batches])
-        return np.split(pooled, ends[:-1])
+        return [(rows, run) for rows in np.split(pooled, ends[:-1])]

@@ -4,13 +4,15 @@
     packed   the ingress tokenizes; encoder and heads share a deployment: one call a batch
     fused    everything in the ingress: no call at all
 
-The stages are the same ones in the same order; only the place where they run differs.
+The stages are the same ones in the same order; only the place where they run differs. A stage that runs elsewhere
+answers with the seconds that it took, and what the call took besides is a hop.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +21,14 @@ from ray.serve.handle import DeploymentHandle
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from graph.tokenizer import TokenBatch, Tokenizer
+from serving.clock import Seconds
 from serving.settings import Settings
 
 Probabilities = dict[str, NDArray[np.float32]]
-"""By task name, in contract order: float32 `(n, classes)`."""
+"""By task name, in contract order: float32 `(n, classes)`, before the task's rule."""
 
-Trip = Callable[[Sequence[str]], Awaitable[Probabilities]]
-"""From n utterances to the answers of all heads."""
+Heads = Mapping[str, float | None]
+"""Which heads are computed, by task name, in contract order: the temperature of each, None for the weights' own."""
 
 ENCODER = "Encoder"
 TOKENIZER = "Tokenizer"
@@ -38,25 +41,58 @@ def head_name(task: str) -> str:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What a trip brings back for n utterances.
+
+    Attributes:
+        probabilities: of the heads that were asked for.
+        tokens: int32 `(n,)`, tokens an utterance, special tokens included.
+        uncut: int32 `(n,)`, tokens that it would have without the limit.
+        seconds: by stage.
+    """
+
+    probabilities: Probabilities
+    tokens: NDArray[np.int32]
+    uncut: NDArray[np.int32]
+    seconds: Seconds
+
+
+class Trip(Protocol):
+    """From n utterances to the answers of the heads that are asked for."""
+
+    async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
+        """See `Outcome`; raises whatever a stage raises."""
+        ...
+
+
+@dataclass(frozen=True)
 class SplitTrip:
     """Tokenizer, then encoder, then all heads at once.
 
     Attributes:
         tokenize: n utterances to a `TokenBatch`.
         encode: that to pooled vectors, float32 `(n, hidden_size)`.
-        heads: by task name, those to probabilities, float32 `(n, classes)`.
+        heads: by task name, those and a temperature to probabilities, float32 `(n, classes)`.
     """
 
-    tokenize: Callable[[Sequence[str]], Awaitable[TokenBatch]]
-    encode: Callable[[TokenBatch], Awaitable[NDArray[np.float32]]]
-    heads: Mapping[str, Callable[[NDArray[np.float32]], Awaitable[NDArray[np.float32]]]]
+    tokenize: Callable[[Sequence[str]], Awaitable[tuple[TokenBatch, Seconds]]]
+    encode: Callable[[TokenBatch], Awaitable[tuple[NDArray[np.float32], Seconds]]]
+    heads: Mapping[str, Callable[[NDArray[np.float32], float | None], Awaitable[tuple[NDArray[np.float32], Seconds]]]]
 
-    async def __call__(self, texts: Sequence[str]) -> Probabilities:
+    async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
-        tokens = await self.tokenize(texts)
-        pooled = await self.encode(tokens)
-        answers = await asyncio.gather(*(head(pooled) for head in self.heads.values()))
-        return dict(zip(self.heads, answers, strict=True))
+        began = time.perf_counter()
+        tokens, seconds = await self.tokenize(texts)
+        _add_hop(seconds, "tokenize", began)
+        began = time.perf_counter()
+        pooled, encoding = await self.encode(tokens)
+        _add_hop(encoding, "encode", began)
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(self.heads[task](pooled, heads[task]) for task in heads))
+        slowest = max((took for _, took in answers), key=lambda took: took["heads"])
+        _add_hop(slowest, "heads", began)
+        probabilities = {task: answer for task, (answer, _) in zip(heads, answers, strict=True)}
+        return Outcome(probabilities, tokens.lengths, tokens.uncut, seconds | encoding | slowest)
 
 
 @dataclass(frozen=True)
@@ -65,15 +101,20 @@ class PackedTrip:
 
     Attributes:
         tokenizer: in this process.
-        compute: a `TokenBatch` to the answers of all heads.
+        compute: a `TokenBatch` to the answers of the heads.
     """
 
     tokenizer: Tokenizer
-    compute: Callable[[TokenBatch], Awaitable[Probabilities]]
+    compute: Callable[[TokenBatch, Heads], Awaitable[tuple[Probabilities, Seconds]]]
 
-    async def __call__(self, texts: Sequence[str]) -> Probabilities:
+    async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
-        return await self.compute(await asyncio.to_thread(self.tokenizer, texts))
+        began = time.perf_counter()
+        tokens = await asyncio.to_thread(self.tokenizer, texts)
+        tokenized = time.perf_counter()
+        probabilities, seconds = await self.compute(tokens, heads)
+        _add_hop(seconds, "encode", tokenized)
+        return Outcome(probabilities, tokens.lengths, tokens.uncut, {"tokenize": tokenized - began} | seconds)
 
 
 @dataclass(frozen=True)
@@ -82,9 +123,23 @@ class FusedTrip:
 
     pipeline: Pipeline
 
-    async def __call__(self, texts: Sequence[str]) -> Probabilities:
+    async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
-        return await asyncio.to_thread(self.pipeline.probabilities, texts)
+        return await asyncio.to_thread(self._compute, texts, heads)
+
+    def _compute(self, texts: Sequence[str], heads: Heads) -> Outcome:
+        began = time.perf_counter()
+        tokens = self.pipeline.tokenizer(texts)
+        tokenized = time.perf_counter()
+        pooled = self.pipeline.encoder(tokens)
+        encoded = time.perf_counter()
+        probabilities = {task: self.pipeline.heads[task].probabilities(pooled, heads[task]) for task in heads}
+        seconds = {
+            "tokenize": tokenized - began,
+            "encode": encoded - tokenized,
+            "heads": time.perf_counter() - encoded,
+        }
+        return Outcome(probabilities, tokens.lengths, tokens.uncut, seconds)
 
 
 def make_trip(settings: Settings, deployments: Mapping[str, "DeploymentHandle[Any]"]) -> Trip:
@@ -105,3 +160,8 @@ def make_trip(settings: Settings, deployments: Mapping[str, "DeploymentHandle[An
         deployments[ENCODER].remote,
         {task.name: deployments[head_name(task.name)].remote for task in model.tasks},
     )
+
+
+def _add_hop(seconds: Seconds, stage: str, began: float) -> None:
+    """Note what a call took besides the seconds that the other side has measured."""
+    seconds[f"{stage}-hop"] = time.perf_counter() - began - sum(seconds.values())

@@ -8,9 +8,12 @@ import pytest
 from graph.merge import merge
 from graph.model_directory import ModelDirectory
 from graph.pipeline import load_pipeline
+from serving.annotate import AnnotateRequest, annotations
+from serving.annotator import Annotator
+from serving.answer import DECIMALS
 from serving.launch import EXAMPLE, example
 from serving.settings import PROJECT, Settings
-from serving.wire import DECIMALS
+from serving.trips import FusedTrip
 
 README = (PROJECT / "README.md").read_text("utf-8")
 
@@ -29,6 +32,22 @@ def test_the_answer_is_what_the_shipped_model_answers() -> None:
     for task, scores in annotation.items():
         # On another processor the last digit of a probability may fall on the other side of a rounding step.
         assert told[task] == pytest.approx(scores, abs=0.0101)
+
+
+async def test_the_modern_answer_is_what_the_shipped_model_answers() -> None:
+    block = re.search(r"/v1/annotate .* -d '(.*)'\n\n    (\{.*?\}\]\}$)", README, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    asked, told = json.loads(block[1]), json.loads(block[2])
+    model = ModelDirectory.open(Settings().model_path, Settings().tasks_path)
+    assert told["model"] == {"name": Settings().name, "version": model.version}
+    annotator = Annotator(model.tasks, FusedTrip(load_pipeline(model)), Settings())
+    request = AnnotateRequest.model_validate(asked)
+    (annotation,) = annotations(await annotator(request.inputs, request.tasks), request)
+    assert request.tasks is not None
+    (task,) = request.tasks
+    shown = told["annotations"][0]
+    assert shown["tasks"][task].pop("scores") == pytest.approx(annotation["tasks"][task].pop("scores"), abs=0.01)
+    assert shown == annotation
 
 
 def test_every_setting_stands_in_the_table_with_its_default() -> None:

@@ -181,3 +181,42 @@ def test_no_replica_has_imported_torch_or_transformers() -> None:
         assert "numpy" in imported
         assert not {"torch", "transformers"} & set(imported), replica
     assert any("onnxruntime" in imported for imported in modules.values())
+
+
+def test_the_modern_route_answers_the_pipeline_s_numbers(client: httpx.Client, pipeline: Pipeline) -> None:
+    lines = chat_lines()[:40]
+    answer = client.post("/v1/annotate", json={"inputs": lines})
+    assert answer.status_code == 200
+    assert answer.json()["model"] == {"name": "annotator", "version": client.get("/v1/model").json()["version"]}
+    for annotation, exact in zip(answer.json()["annotations"], pipeline(lines), strict=True):
+        for task, scores in exact.items():
+            assert annotation["tasks"][task]["scores"] == pytest.approx(scores, abs=1e-4)
+
+
+def test_chosen_tasks_beside_all_of_them(client: httpx.Client) -> None:
+    asked = [TASKS[7].name, TASKS[2].name]
+    answer = client.post("/v1/annotate", json={"inputs": "i love you", "tasks": asked, "top_k": 2})
+    (annotation,) = answer.json()["annotations"]
+    assert list(annotation["tasks"]) == [TASKS[2].name, TASKS[7].name]
+    assert all(len(scores["scores"]) == 2 for scores in annotation["tasks"].values())
+
+
+def test_a_text_over_the_limit_is_cut_or_refused(client: httpx.Client) -> None:
+    limit = client.get("/v1/model").json()["max_tokens"]
+    (cut,) = client.post("/v1/annotate", json={"inputs": "word " * 200}).json()["annotations"]
+    assert (cut["tokens"], cut["truncated"]) == (limit, True)
+    refused = client.post("/v1/annotate", json={"inputs": "word " * 200, "truncate": False})
+    assert refused.status_code == 422
+    assert refused.json()["error"]["type"] == "too_long"
+
+
+def test_the_service_tells_its_tasks(client: httpx.Client) -> None:
+    assert client.get("/v1/tasks").json() == {"tasks": [task.model_dump(mode="json") for task in TASKS]}
+
+
+def test_an_answer_says_where_its_time_went(client: httpx.Client) -> None:
+    header = client.post("/model", json={"sentences": ["i love you"]}).headers["server-timing"]
+    durations = dict(entry.split(";dur=") for entry in header.split(", "))
+    stages = {"queue", "tokenize", "tokenize-hop", "encode-wait", "encode", "encode-hop", "heads", "heads-hop", "merge"}
+    assert set(durations) == stages | {"total"}
+    assert all(float(duration) >= 0 for duration in durations.values())

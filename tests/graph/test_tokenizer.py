@@ -85,3 +85,12 @@ def test_padded_rows_are_the_chosen_rows(rows: list[list[int]], data: st.DataObj
 def test_a_limit_without_room_for_a_token_is_refused(tokenizer_file: Path) -> None:
     with pytest.raises(ValueError, match="max_tokens"):
         Tokenizer(tokenizer_file, LEAST_MAX_TOKENS - 1)
+
+
+@given(text=texts | st.text("dog eagle?", max_size=200), limit=st.integers(LEAST_MAX_TOKENS, 40))
+@example(text="dog " * 2_500, limit=DEFAULT_MAX_TOKENS)
+def test_a_batch_tells_how_long_its_rows_would_be_uncut(tokenizer_file: Path, text: str, limit: int) -> None:
+    batch = Tokenizer(tokenizer_file, limit)([text, "dog"])
+    whole = Tokenizer(tokenizer_file, 100_000)([text, "dog"])
+    assert batch.uncut.tolist() == whole.lengths.tolist() == whole.uncut.tolist()
+    assert batch.uncut.dtype == np.int32

@@ -1,43 +1,13 @@
 import asyncio
-from collections.abc import Sequence
 
+import numpy as np
 import pytest
-from ray.exceptions import ActorDiedError
 
-from graph.pipeline import Pipeline
 from serving.annotator import Annotator
+from serving.answer import Answer
 from serving.errors import AnnotationFailed, Overloaded, Unavailable
 from serving.settings import Settings
-from serving.trips import Probabilities
-
-POISON = "poison"
-
-
-class LocalTrip:
-    """A trip through a pipeline in this process, with faults on demand."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
-        self.batches: list[list[str]] = []
-        self.deaths = 0  # trips during which a replica dies
-        self.hang = False
-
-    async def __call__(self, texts: Sequence[str]) -> Probabilities:
-        self.batches.append(list(texts))
-        if self.hang:
-            await asyncio.sleep(3600)
-        if self.deaths:
-            self.deaths -= 1
-            raise ActorDiedError
-        if POISON in texts:
-            raise ValueError("cannot be tokenized")
-        await asyncio.sleep(0)
-        return self.pipeline.probabilities(texts)
-
-
-@pytest.fixture
-def local(tiny_pipeline: Pipeline) -> LocalTrip:
-    return LocalTrip(tiny_pipeline)
+from tests.serving.local import POISON, LocalTrip
 
 
 def annotator_of(local: LocalTrip, settings: Settings | None = None) -> Annotator:
@@ -48,8 +18,9 @@ async def test_the_answers_are_those_of_the_pipeline(local: LocalTrip) -> None:
     annotator = annotator_of(local)
     requests = [[f"line {i} {j}" for j in range(i % 4)] for i in range(30)]
     answers = await asyncio.gather(*(annotator(request) for request in requests))
-    for request, annotations in zip(requests, answers, strict=True):
+    for request, answer in zip(requests, answers, strict=True):
         expected = local.pipeline(request)
+        annotations = answer.rounded()
         assert [list(a) for a in annotations] == [list(e) for e in expected]
         for annotation, exact in zip(annotations, expected, strict=True):
             for task, scores in exact.items():
@@ -61,7 +32,7 @@ async def test_the_answers_are_those_of_the_pipeline(local: LocalTrip) -> None:
 async def test_a_long_request_is_cut_into_batches_and_comes_back_in_order(local: LocalTrip) -> None:
     settings = Settings(batch_utterances=8, batches_in_flight=2)
     texts = [f"utterance number {i}" for i in range(50)]
-    annotations = await annotator_of(local, settings)(texts)
+    annotations = (await annotator_of(local, settings)(texts)).rounded()
     assert max(len(batch) for batch in local.batches) <= 8
     assert len(annotations) == 50
     scores = local.pipeline(texts)
@@ -77,7 +48,7 @@ async def test_a_short_request_does_not_wait_for_all_of_a_long_one(local: LocalT
     await asyncio.sleep(0)
     await annotator(["short"])
     assert not long.done()
-    assert len(await long) == 200
+    assert len((await long).rounded()) == 200
 
 
 async def test_poison_harms_nobody_else(local: LocalTrip) -> None:
@@ -89,13 +60,13 @@ async def test_poison_harms_nobody_else(local: LocalTrip) -> None:
             assert isinstance(answer, AnnotationFailed)
             assert POISON not in str(answer)
         else:
-            assert isinstance(answer, list)
-            assert len(answer) == 2
+            assert isinstance(answer, Answer)
+            assert len(answer.rounded()) == 2
 
 
 async def test_a_replica_that_dies_costs_nothing_when_the_second_trip_succeeds(local: LocalTrip) -> None:
     local.deaths = 1
-    assert len(await annotator_of(local)(["hello"])) == 1
+    assert len((await annotator_of(local)(["hello"])).rounded()) == 1
 
 
 async def test_a_graph_that_stays_dead_is_unavailable(local: LocalTrip) -> None:
@@ -114,9 +85,37 @@ async def test_too_much_at_once_is_refused(local: LocalTrip) -> None:
     annotator = annotator_of(local, Settings(batch_utterances=1, batches_in_flight=1, waiting_utterances=2))
     answers = await asyncio.gather(*(annotator(["hello"]) for _ in range(10)), return_exceptions=True)
     assert any(isinstance(answer, Overloaded) for answer in answers)
-    assert any(isinstance(answer, list) for answer in answers)
+    assert any(isinstance(answer, Answer) for answer in answers)
 
 
 async def test_nothing_asked_nothing_computed(local: LocalTrip) -> None:
-    assert await annotator_of(local)([]) == []
+    assert (await annotator_of(local)([])).rounded() == []
     assert local.batches == []
+
+
+async def test_only_the_heads_asked_for_are_computed(local: LocalTrip) -> None:
+    annotator = annotator_of(local)
+    names = [task.name for task in annotator.tasks]
+    answer = await annotator(["hello"], [names[3], names[1]])
+    assert local.heads == [[names[1], names[3]]]
+    assert [task.name for task in answer.tasks] == [names[1], names[3]]
+
+
+async def test_a_mixed_batch_computes_the_union_and_everybody_gets_what_they_asked_for(local: LocalTrip) -> None:
+    annotator = annotator_of(local)
+    tasks = annotator.tasks
+    few, other = await asyncio.gather(annotator(["a", "b"], [tasks[4].name]), annotator(["c"], [tasks[0].name]))
+    assert local.heads == [[tasks[0].name, tasks[4].name]]
+    assert few.tasks == (tasks[4],)
+    assert other.tasks == (tasks[0],)
+    expected = local.pipeline.probabilities(["a", "b", "c"])
+    np.testing.assert_array_equal(few.scores(tasks[4]), expected[tasks[4].name][:2])
+    np.testing.assert_array_equal(other.scores(tasks[0]), expected[tasks[0].name][2:])
+
+
+async def test_the_answer_says_where_its_time_went(local: LocalTrip) -> None:
+    answer = await annotator_of(local, Settings(batch_utterances=2))(["a", "b", "c"])
+    assert len(answer.seconds) == 2
+    for seconds in answer.seconds:
+        assert set(seconds) == {"queue", "tokenize", "encode", "heads"}
+        assert all(duration >= 0 for duration in seconds.values())

@@ -8,41 +8,89 @@ from numpy.typing import NDArray
 
 from graph.pipeline import Pipeline
 from graph.tokenizer import TokenBatch
+from serving.clock import Seconds
 from serving.settings import Placement, Settings
-from serving.trips import ENCODER, ENCODER_AND_HEADS, TOKENIZER, Trip, head_name, make_trip
+from serving.trips import ENCODER, ENCODER_AND_HEADS, TOKENIZER, Heads, Probabilities, Trip, head_name, make_trip
 
-TEXTS = ["hello", "", "what do you think about dogs and cats", "x" * 300]
+TEXTS = ["hello", "", "what do you think about dogs and cats", "x y " * 150]
+STAGES = {"tokenize": 0.25, "encode": 0.5, "encode-wait": 0.125, "heads": 0.0625}
+HOPS = {
+    "split": {"tokenize-hop", "encode-hop", "heads-hop", "encode-wait"},
+    "packed": {"encode-hop", "encode-wait"},
+    "fused": set[str](),
+}
 
 
 class Handle:
-    """Stands for the handle of a deployment that runs in this process."""
+    """Stands for the handle of a deployment that runs in this process, and says that its stages took so long."""
 
-    def __init__(self, call: Callable[[Any], Any]) -> None:
+    def __init__(self, call: Callable[..., Any], *stages: str) -> None:
         self._call = call
+        self._stages = stages
+        self.calls = 0
 
-    async def remote(self, argument: Any) -> Any:
-        return self._call(argument)
+    async def remote(self, *arguments: Any) -> tuple[Any, Seconds]:
+        self.calls += 1
+        return self._call(*arguments), {stage: STAGES[stage] for stage in self._stages}
 
 
-def local_trip(placement: Placement, model: Path, pipeline: Pipeline) -> Trip:
-    def encode_and_heads(tokens: TokenBatch) -> dict[str, NDArray[np.float32]]:
-        return {task: head(pipeline.encoder(tokens)) for task, head in pipeline.heads.items()}
+def deployments_of(pipeline: Pipeline) -> dict[str, Any]:
+    def encode_and_heads(tokens: TokenBatch, heads: Heads) -> Probabilities:
+        pooled = pipeline.encoder(tokens)
+        return {task: pipeline.heads[task].probabilities(pooled, heads[task]) for task in heads}
 
-    deployments: dict[str, Any] = {
-        TOKENIZER: Handle(pipeline.tokenizer),
-        ENCODER: Handle(pipeline.encoder),
-        ENCODER_AND_HEADS: Handle(encode_and_heads),
+    deployments = {
+        TOKENIZER: Handle(pipeline.tokenizer, "tokenize"),
+        ENCODER: Handle(pipeline.encoder, "encode-wait", "encode"),
+        ENCODER_AND_HEADS: Handle(encode_and_heads, "encode-wait", "encode", "heads"),
     }
-    deployments |= {head_name(task): Handle(head) for task, head in pipeline.heads.items()}
+    return deployments | {head_name(task): Handle(head.probabilities, "heads") for task, head in pipeline.heads.items()}
+
+
+def local_trip(placement: Placement, model: Path, deployments: dict[str, Any]) -> Trip:
     return make_trip(Settings(model=model, placement=placement), deployments)
+
+
+def expected_of(pipeline: Pipeline, heads: Heads) -> dict[str, NDArray[np.float32]]:
+    pooled = pipeline.pooled(TEXTS)
+    return {task: pipeline.heads[task].probabilities(pooled, heads[task]) for task in heads}
 
 
 @pytest.mark.parametrize("placement", get_args(Placement))
 async def test_every_placement_computes_what_the_pipeline_computes(
     placement: Placement, tiny_model: Path, tiny_pipeline: Pipeline
 ) -> None:
-    answers = await local_trip(placement, tiny_model, tiny_pipeline)(TEXTS)
-    expected = tiny_pipeline.probabilities(TEXTS)
-    assert list(answers) == list(expected)
+    heads = dict.fromkeys(tiny_pipeline.heads)
+    outcome = await local_trip(placement, tiny_model, deployments_of(tiny_pipeline))(TEXTS, heads)
+    expected = expected_of(tiny_pipeline, heads)
+    assert list(outcome.probabilities) == list(expected)
     for task, probabilities in expected.items():
-        np.testing.assert_array_equal(answers[task], probabilities)
+        np.testing.assert_array_equal(outcome.probabilities[task], probabilities)
+    assert outcome.tokens.tolist() == tiny_pipeline.tokenizer(TEXTS).lengths.tolist()
+    assert outcome.uncut[3] > outcome.tokens[3] == 32
+
+
+@pytest.mark.parametrize("placement", get_args(Placement))
+async def test_only_the_heads_that_are_asked_for_are_called_with_their_temperatures(
+    placement: Placement, tiny_model: Path, tiny_pipeline: Pipeline
+) -> None:
+    first, _, third, *_ = tiny_pipeline.heads
+    deployments = deployments_of(tiny_pipeline)
+    heads: Heads = {first: 2.5, third: None}
+    outcome = await local_trip(placement, tiny_model, deployments)(TEXTS, heads)
+    for task, probabilities in expected_of(tiny_pipeline, heads).items():
+        np.testing.assert_array_equal(outcome.probabilities[task], probabilities)
+    assert list(outcome.probabilities) == [first, third]
+    called = {name for name, handle in deployments.items() if name.startswith("Head_") and handle.calls}
+    assert called == ({head_name(first), head_name(third)} if placement == "split" else set())
+
+
+@pytest.mark.parametrize("placement", get_args(Placement))
+async def test_a_trip_tells_stages_and_hops(placement: Placement, tiny_model: Path, tiny_pipeline: Pipeline) -> None:
+    deployments = deployments_of(tiny_pipeline)
+    outcome = await local_trip(placement, tiny_model, deployments)(TEXTS, dict.fromkeys(tiny_pipeline.heads))
+    assert set(outcome.seconds) == {"tokenize", "encode", "heads"} | HOPS[placement]
+    if placement == "split":
+        assert STAGES.items() <= outcome.seconds.items()
+        # These stages claim more time than the call took.
+        assert outcome.seconds["encode-hop"] == pytest.approx(-STAGES["encode"] - STAGES["encode-wait"], abs=0.1)
