@@ -45,5 +45,5 @@ $(VENV)/serving.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/all.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,test,parquet]'
 	@touch $@ $(VENV)/serving.installed

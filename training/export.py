@@ -1,9 +1,7 @@
 """A model to a model directory; a trained one with the scores of what was written."""
 
-import hashlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-import yaml
 from safetensors.torch import save_file
 
 from graph.heads import Head
@@ -20,12 +17,10 @@ from graph.pipeline import load_pipeline
 from graph.runtime_torch import PooledEncoder
 from training.data import Split, read_training_rows
 from training.evaluate import Score, as_plain, score_split
+from training.manifest import data_records, sha256_of, write_manifest
 from training.model import MultitaskModel
 from training.onnx_export import export_onnx
 from training.recipe import Recipe
-
-LICENCES = Path(__file__).parent.parent / "configs" / "training" / "licences.yaml"
-NO_LICENCE = "not stated"
 
 # Every file of a model directory but the manifest.
 FILES = ("tokenizer.json", "encoder.onnx", "encoder.safetensors", "config.json", "heads.safetensors")
@@ -56,7 +51,7 @@ def export(model: MultitaskModel, recipe: Recipe, tasks_file: Path, data: Path, 
     scores: Scores = {split: score_split(pipeline, data, split) for split in get_args(Split) if split != "train"}
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     manifest["scores"] = {split: as_plain(of_split) for split, of_split in scores.items()}
-    _write_manifest(Manifest.model_validate(manifest), out)
+    write_manifest(Manifest.model_validate(manifest), out)
     return scores
 
 
@@ -106,12 +101,12 @@ def write_model(
         pooling=encoder.pooling,
         tasks=tuple(ManifestTask(name=task.name, labels=task.labels, kind=task.kind) for task in tasks),
         temperatures={name: head.temperature for name, head in heads.items()},
-        files={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in FILES},
+        files={name: sha256_of(out / name) for name in FILES},
         scores={},
         data=provenance.data,
         training=provenance.training,
     )
-    _write_manifest(manifest, out)
+    write_manifest(manifest, out)
 
 
 def _write_encoder(encoder: PooledEncoder, dtype: torch.dtype, out: Path) -> None:
@@ -133,17 +128,7 @@ def _write_heads(heads: Mapping[str, Head], out: Path) -> None:
     save_file(tensors, out / "heads.safetensors")
 
 
-def _write_manifest(manifest: Manifest, out: Path) -> None:
-    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    (out / "manifest.json").write_text(text + "\n", "utf-8")
-
-
 def _origins(model: MultitaskModel, recipe: Recipe, data: Path) -> list[dict[str, Any]]:
     """A record a task and origin: rows it offered to training, and its licence."""
-    licences: dict[str, str] = yaml.safe_load(LICENCES.read_text("utf-8"))
-    records: list[dict[str, Any]] = []
-    for task, rows in zip(model.tasks, read_training_rows(data, model.tasks, recipe), strict=True):
-        for origin, count in sorted(Counter(row.origin for row in rows).items()):
-            licence = licences.get(origin, NO_LICENCE)
-            records.append({"task": task.name, "origin": origin, "rows": count, "licence": licence})
-    return records
+    rows_by_task = zip(model.tasks, read_training_rows(data, model.tasks, recipe), strict=True)
+    return [record for task, rows in rows_by_task for record in data_records(task.name, (row.origin for row in rows))]

@@ -13,7 +13,6 @@ MODEL_DIR must not exist yet. It is written under a hidden name beside its place
 """
 
 import argparse
-import hashlib
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,8 @@ from graph.errors import GraphError
 from graph.heads import Head
 from graph.runtime_torch import PooledEncoder
 from graph.tasks import Task, load_tasks
-from training.export import NO_LICENCE, Provenance, write_model
+from training.export import Provenance, write_model
+from training.manifest import NO_LICENCE, sha256_of
 
 # The backbone is called so whatever its architecture; pooler and heads hang in it.
 BACKBONE = "bert."
@@ -143,14 +143,12 @@ def find_tokenizer(backbone: Path, vectors: int, scratch: Path) -> Path:
 
 def provenance_of(checkpoint: Path, architecture: str, name: str) -> Provenance:
     """What is known of imported weights: which file they were in, and nothing of their data."""
-    with checkpoint.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     base = {
         "origin": "imported from a DeepPavlov multitask_transformer checkpoint",
         "architecture": architecture,
         "licence": NO_LICENCE,
     }
-    return Provenance(name, base, data=[], training={"imported_from": "deeppavlov", "sha256": digest})
+    return Provenance(name, base, data=[], training={"imported_from": "deeppavlov", "sha256": sha256_of(checkpoint)})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,8 @@ from graph.pipeline import load_pipeline
 from tests import TASKS_FILE
 from tests.tiny import ARCHITECTURES, ORIGINS, TASKS, Architecture, tiny_recipe, write_base
 from training.evaluate import as_plain, score_split
-from training.export import LICENCES, export
+from training.export import export
+from training.manifest import LICENCES
 from training.model import build_model
 
 

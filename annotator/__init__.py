@@ -1,0 +1,1 @@
+"""For people: the command line (`annotator.cli`) and the HTTP client (`annotator.client`), thin over the rest."""
