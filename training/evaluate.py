@@ -40,13 +40,18 @@ class Score:
 
 def score_rows(pipeline: Pipeline, task: Task, rows: Sequence[Row]) -> dict[str, Score]:
     """Score one task on rows; key "all", then one key an origin. The label counted is the one that is served."""
+    return score_labels(rows, pipeline.heads[task.name](pool(pipeline, rows)).argmax(axis=1))
+
+
+def pool(pipeline: Pipeline, rows: Sequence[Row]) -> NDArray[np.float32]:
+    """What the encoder makes of n rows: `(n, hidden_size)`."""
+    chunks = (rows[i : i + CHUNK_ROWS] for i in range(0, len(rows), CHUNK_ROWS))
+    return np.concatenate([pipeline.pooled([row.text for row in chunk]) for chunk in chunks])
+
+
+def score_labels(rows: Sequence[Row], predicted: NDArray[np.int64]) -> dict[str, Score]:
+    """Scores of answers to n rows, given as positions of labels `(n,)`; keys as in `score_rows`."""
     truth = np.array([row.label for row in rows])
-    predicted = np.concatenate(
-        [
-            pipeline.heads[task.name](pipeline.pooled([row.text for row in rows[i : i + CHUNK_ROWS]])).argmax(axis=1)
-            for i in range(0, len(rows), CHUNK_ROWS)
-        ]
-    )
     origins = np.array([row.origin for row in rows])
     scores = {"all": _score(truth, predicted)}
     for origin in sorted(set(origins.tolist())):

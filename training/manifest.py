@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,9 +17,11 @@ NO_LICENCE = "not stated"
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write `manifest.json`."""
+    """Write `manifest.json`, whole or not at all."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    (folder / "manifest.json").write_text(text + "\n", "utf-8")
+    unfinished = folder / ".manifest.unfinished"
+    unfinished.write_text(text + "\n", "utf-8")
+    os.replace(unfinished, folder / "manifest.json")
 
 
 def sha256_of(path: Path) -> str:
