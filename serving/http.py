@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from serving import annotate, description, original
+from serving import annotate, description, original, page
 from serving.annotator import Annotator
 from serving.clock_header import ClockHeader
 from serving.description import Description
@@ -38,6 +38,7 @@ def http_app(annotator: Annotator, model: Description, body_bytes: int) -> ASGIA
             *original.routes(annotator, body_bytes),
             *annotate.routes(annotator, model, body_bytes),
             *description.routes(annotator, model),
+            *page.routes(),
             Route("/health", health),
             Route("/ready", ready),
         ],
