@@ -5,12 +5,10 @@ import re
 
 import pytest
 
-from graph.merge import merge
 from graph.model_directory import ModelDirectory
 from graph.pipeline import load_pipeline
 from serving.annotate import AnnotateRequest, annotations
 from serving.annotator import Annotator
-from serving.answer import DECIMALS
 from serving.launch import EXAMPLE, example
 from serving.settings import PROJECT, Settings
 from serving.trips import FusedTrip
@@ -26,7 +24,7 @@ def test_the_answer_is_what_the_shipped_model_answers() -> None:
     block = re.search(r"^    (\[\{.*?\}\]$)", README, re.MULTILINE | re.DOTALL)
     assert block is not None
     pipeline = load_pipeline(ModelDirectory.open(Settings().model_path, Settings().tasks_path))
-    (annotation,) = merge(pipeline.tasks, pipeline.probabilities(EXAMPLE["sentences"]), DECIMALS)
+    (annotation,) = pipeline(EXAMPLE["sentences"])
     (told,) = json.loads(block[1])
     assert [(task, list(scores)) for task, scores in told.items()] == [(t, list(s)) for t, s in annotation.items()]
     for task, scores in annotation.items():

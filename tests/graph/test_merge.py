@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,23 +39,9 @@ def test_every_value_lands_at_its_utterance_task_and_label_in_contract_order(
             assert list(annotation[task.name].values()) == probabilities[task.name][i].tolist()
 
 
-@given(task_tuples(), st.integers(1, 6), st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_rounded_values_print_with_no_more_decimals_than_asked_for(
-    tasks: tuple[Task, ...], rows: int, seed: int, decimals: int
-) -> None:
-    exact = merge(tasks, make_probabilities(tasks, rows, seed))
-    rounded = merge(tasks, make_probabilities(tasks, rows, seed), decimals)
-    for i in range(rows):
-        for task in tasks:
-            for label in task.labels:
-                value = rounded[i][task.name][label]
-                assert len(json.dumps(value).partition(".")[2]) <= decimals
-                assert value == pytest.approx(exact[i][task.name][label], abs=0.5001 * 10**-decimals)
-
-
 def test_no_utterances_make_no_annotations() -> None:
     tasks = (Task(name="one", labels=("a", "b"), kind="single"),)
-    assert merge(tasks, {"one": np.empty((0, 2), dtype=np.float32)}, decimals=2) == []
+    assert merge(tasks, {"one": np.empty((0, 2), dtype=np.float32)}) == []
 
 
 def test_heads_that_disagree_on_the_number_of_utterances_are_refused() -> None:
