@@ -6,11 +6,15 @@ BIN := $(VENV)/bin
 # The tests call make from make, which else says which folder it enters and leaves.
 MAKEFLAGS += --no-print-directory
 
-.PHONY: serve stop test check train clean
+.PHONY: serve update stop test check train clean
 
 # The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml]
 serve: $(VENV)/serving.installed
 	@exec $(BIN)/python -m serving.launch $(CONFIG)
+
+# Lays a changed config over the service that runs; a wrong one touches nothing.
+update: $(VENV)/serving.installed
+	@$(BIN)/python -m serving.update $(CONFIG)
 
 # Ends the service, also what a killed run has left.
 stop: $(VENV)/serving.installed

@@ -20,7 +20,7 @@ from serving.answer import Answer
 from serving.body import json_object, read_body
 from serving.clock import clock_of
 from serving.description import Description
-from serving.errors import InvalidField, TooLong
+from serving.errors import InvalidField, TooLong, first_problem
 
 
 def _as_list(inputs: Any) -> Any:
@@ -46,18 +46,18 @@ class AnnotateRequest(BaseModel):
     )
 
 
-def routes(annotator: Annotator, description: Description, body_bytes: int) -> list[Route]:
+def routes(annotator: Annotator, description: Description) -> list[Route]:
     """The route.
 
     Args:
         annotator: what annotates.
         description: name and version of the model, and its token limit.
-        body_bytes: largest body.
     """
 
     async def annotate(request: Request) -> Response:
-        asked = parse(await read_body(request, body_bytes), [task.name for task in annotator.tasks])
-        answer = await annotator(asked.inputs, asked.tasks)
+        tuned = annotator.tuned
+        asked = parse(await read_body(request, tuned.settings.body_bytes), [task.name for task in tuned.tasks])
+        answer = await annotator(asked.inputs, tuned.default_tasks if asked.tasks is None else asked.tasks)
         clock = clock_of(request)
         clock.add(*answer.seconds)
         if not asked.truncate:
@@ -84,8 +84,7 @@ def parse(body: bytes, names: Collection[str]) -> AnnotateRequest:
     try:
         asked = AnnotateRequest.model_validate(json_object(body))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise InvalidField(f"{_field(first['loc'])}: {first['msg']}") from None
+        raise InvalidField(first_problem(error)) from None
     seen: set[str] = set()
     for i, name in enumerate(asked.tasks or ()):
         if name not in names:
@@ -130,9 +129,3 @@ def _task_scores(answer: Answer, task: Task, asked: AnnotateRequest) -> list[dic
         {"label": task.labels[best], "scores": {label: score for label, score in row if score >= least}}
         for best, row in zip(highest, rows, strict=True)
     ]
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    """A pydantic location as JSON paths are written: `tasks[1]`."""
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return name.removeprefix(".")[:100]

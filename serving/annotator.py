@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
@@ -15,6 +16,7 @@ from serving.batching import Batcher, Limits
 from serving.errors import AnnotationFailed, AnnotatorError, Unavailable
 from serving.settings import Settings
 from serving.trips import Heads, Outcome, Trip
+from serving.tuning import tune
 
 logger = logging.getLogger("ray.serve")
 
@@ -32,24 +34,33 @@ class Annotator:
     """Annotates requests, several at a time.
 
     Args:
-        tasks: in contract order.
+        tasks: of the task file.
         trip: takes a batch through the graph.
         settings: sizes and limits.
+
+    Attributes:
+        tuned: what is in force at the moment.
     """
 
     def __init__(self, tasks: Sequence[Task], trip: Trip, settings: Settings) -> None:
-        self.tasks = tuple(tasks)
-        self._trip = trip
+        self._tasks = tasks
         self._settings = settings
+        self._trip = trip
+        self.tuned = tune(tasks, settings, {})
         self._batcher: Batcher[_Waiting, Part] = Batcher(
             self._annotate_batch,
             cost=lambda waiting: len(waiting.texts),
-            limits=Limits(
-                budget=settings.batch_utterances,
-                slots=settings.batches_in_flight,
-                waiting=settings.waiting_utterances,
-            ),
+            limits=_limits(settings),
         )
+
+    def tune(self, user_config: Mapping[str, Any]) -> None:
+        """Put another user_config in force: requests from now on, and batches that leave from now on, follow it.
+
+        Raises:
+            TuningError: it is wrong; what is in force stays.
+        """
+        self.tuned = tune(self._tasks, self._settings, user_config)
+        self._batcher.limits = _limits(self.tuned.settings)
 
     async def __call__(self, texts: Sequence[str], names: Collection[str] | None = None) -> Answer:
         """Annotate the utterances of one request.
@@ -63,10 +74,12 @@ class Annotator:
             Unavailable: the graph does not answer.
             AnnotationFailed: a stage cannot compute one of these utterances.
         """
-        tasks = self.tasks if names is None else tuple(task for task in self.tasks if task.name in names)
+        tasks = self.tuned.tasks
+        if names is not None:
+            tasks = tuple(task for task in tasks if task.name in names)
         asked = [task.name for task in tasks]
         since = time.perf_counter()
-        size = self._settings.batch_utterances
+        size = self.tuned.settings.batch_utterances
         chunks = [_Waiting(texts[i : i + size], asked, since) for i in range(0, len(texts), size)]
         try:
             # Nearly every request is one chunk; the machinery for more costs as much as all else here.
@@ -81,7 +94,7 @@ class Annotator:
     async def _parts(self, chunks: Sequence[_Waiting]) -> list[Part]:
         """The parts of a long request, which raises what its first failing chunk raises."""
         # It has no more in the queue than can be in flight, so that short requests find their way between.
-        window = asyncio.Semaphore(self._settings.batches_in_flight)
+        window = asyncio.Semaphore(self.tuned.settings.batches_in_flight)
 
         async def in_turn(chunk: _Waiting) -> Part:
             async with window:
@@ -96,16 +109,17 @@ class Annotator:
 
     def check_progress(self) -> None:
         """Raise RuntimeError when a batch is in flight for longer than it may be."""
-        self._batcher.check_progress(2 * self._settings.answer_seconds)
+        self._batcher.check_progress(2 * self.tuned.settings.answer_seconds)
 
     async def _annotate_batch(self, requests: Sequence[_Waiting]) -> list[Part]:
         left = time.perf_counter()
+        tuned = self.tuned
         asked = {name for request in requests for name in request.tasks}
-        tasks = tuple(task for task in self.tasks if task.name in asked)
+        tasks = tuple(task for task in tuned.tasks if task.name in asked)
         texts = [text for request in requests for text in request.texts]
         try:
-            async with asyncio.timeout(self._settings.answer_seconds):
-                outcome = await self._outcome(texts, {task.name: None for task in tasks})
+            async with asyncio.timeout(tuned.settings.answer_seconds):
+                outcome = await self._outcome(texts, {task.name: tuned.heads[task.name] for task in tasks})
         except (RayActorError, RayServeException, TimeoutError) as error:
             logger.error("a batch did not come back", exc_info=error)
             raise Unavailable("the service cannot answer at the moment; try again") from error
@@ -123,3 +137,9 @@ class Annotator:
             return await self._trip(texts, heads)
         except RayActorError:
             return await self._trip(texts, heads)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        budget=settings.batch_utterances, slots=settings.batches_in_flight, waiting=settings.waiting_utterances
+    )

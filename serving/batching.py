@@ -49,7 +49,7 @@ class Batcher(Generic[Item, Answer]):
     Args:
         run: computes a batch; answers in the order of the items.
         cost: what an item takes of the budget; at least 1.
-        limits: see `Limits`.
+        limits: see `Limits`; may be replaced at any time.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Batcher(Generic[Item, Answer]):
     ) -> None:
         self._run = run
         self._cost = cost
-        self._limits = limits
+        self.limits = limits
         self._queue: deque[_Waiting[Item, Answer]] = deque()
         self._queued_cost = 0
         self._dispatch_due = False
@@ -74,7 +74,7 @@ class Batcher(Generic[Item, Answer]):
             Exception: whatever `run` raised for this item.
         """
         cost = self._cost(item)
-        limit = self._limits.waiting
+        limit = self.limits.waiting
         if limit is not None and self._queue and self._queued_cost + cost > limit:
             raise Overloaded("too many utterances are waiting; try again shortly")
         loop = asyncio.get_running_loop()
@@ -95,7 +95,7 @@ class Batcher(Generic[Item, Answer]):
 
     def _dispatch(self) -> None:
         self._dispatch_due = False
-        while len(self._running) < self._limits.slots:
+        while len(self._running) < self.limits.slots:
             batch = self._take()
             if not batch:
                 return
@@ -110,7 +110,7 @@ class Batcher(Generic[Item, Answer]):
     def _take(self) -> list[_Waiting[Item, Answer]]:
         batch: list[_Waiting[Item, Answer]] = []
         cost = 0
-        while self._queue and (not batch or cost + self._queue[0].cost <= self._limits.budget):
+        while self._queue and (not batch or cost + self._queue[0].cost <= self.limits.budget):
             waiting = self._queue.popleft()
             self._queued_cost -= waiting.cost
             if not waiting.answer.done():  # its client is gone

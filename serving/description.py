@@ -62,10 +62,10 @@ def routes(annotator: Annotator, description: Description) -> list[Route]:
     """
 
     async def tasks(_: Request) -> Response:
-        return _json({"tasks": [task.model_dump(mode="json") for task in annotator.tasks]})
+        return _json({"tasks": [task.model_dump(mode="json") for task in annotator.tuned.tasks]})
 
     async def model(_: Request) -> Response:
-        return _json({**vars(description), "tasks": [task.name for task in annotator.tasks]})
+        return _json({**vars(description), "tasks": [task.name for task in annotator.tuned.tasks]})
 
     return [Route("/v1/tasks", tasks), Route("/v1/model", model)]
 

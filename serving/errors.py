@@ -14,9 +14,20 @@ AnnotatorError
 
 from typing import ClassVar
 
+from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 RETRY_AFTER_SECONDS = 1
+
+# Of a name that a client has made up, so much is told back.
+LONGEST_NAME = 100
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, in one line that names the field as JSON paths are written."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
+    return f"{field[:LONGEST_NAME]}: {first['msg']}"
 
 
 class AnnotatorError(Exception):

@@ -17,13 +17,12 @@ from serving.errors import AnnotationFailed, AnnotatorError, NoSuchPath, WrongMe
 PROBE = "hello there"
 
 
-def http_app(annotator: Annotator, model: Description, body_bytes: int) -> ASGIApp:
+def http_app(annotator: Annotator, model: Description) -> ASGIApp:
     """The ASGI application.
 
     Args:
         annotator: what annotates.
         model: what is said of the model.
-        body_bytes: largest request body.
     """
 
     async def health(_: Request) -> Response:
@@ -35,8 +34,8 @@ def http_app(annotator: Annotator, model: Description, body_bytes: int) -> ASGIA
 
     application = Starlette(
         routes=[
-            *original.routes(annotator, body_bytes),
-            *annotate.routes(annotator, model, body_bytes),
+            *original.routes(annotator),
+            *annotate.routes(annotator, model),
             *description.routes(annotator, model),
             *page.routes(),
             Route("/health", health),

@@ -29,6 +29,7 @@ from graph.errors import GraphError
 from graph.model_directory import ModelDirectory
 from serving.processes import end_processes, marked_environment
 from serving.settings import PROJECT, Settings
+from serving.tuning import TuningError, tune
 
 RUNS = PROJECT / "runs"
 LOCK = RUNS / "service.lock"
@@ -90,7 +91,10 @@ def check_config(path: Path) -> int:
         config: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
         for application in config["applications"]:
             settings = Settings.model_validate(application.get("args", {}))
-            ModelDirectory.open(settings.model_path, settings.tasks_path).verify()
+            model = ModelDirectory.open(settings.model_path, settings.tasks_path)
+            model.verify()
+            for deployment in application.get("deployments", ()):
+                tune(model.tasks, settings, deployment.get("user_config") or {})
         return int(config["http_options"]["port"])
     except ValidationError as error:
         first = error.errors()[0]
@@ -98,6 +102,8 @@ def check_config(path: Path) -> int:
         raise StartError(f"{path}: applications.args.{where}: {first['msg']}") from error
     except GraphError as error:
         raise StartError(str(error)) from error
+    except TuningError as error:
+        raise StartError(f"{path}: user_config: {error}") from error
     except OSError as error:
         raise StartError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:

@@ -22,16 +22,11 @@ from serving.errors import InvalidField
 TURN_SEPARATOR = " [SEP] "
 
 
-def routes(annotator: Annotator, body_bytes: int) -> list[Route]:
-    """The two routes.
-
-    Args:
-        annotator: what annotates.
-        body_bytes: largest body.
-    """
+def routes(annotator: Annotator) -> list[Route]:
+    """The two routes over what annotates."""
 
     async def model(request: Request) -> Response:
-        utterances = model_utterances(json_object(await read_body(request, body_bytes)))
+        utterances = model_utterances(json_object(await read_body(request, annotator.tuned.settings.body_bytes)))
         answer = await annotator(utterances)
         clock = clock_of(request)
         clock.add(*answer.seconds)
@@ -39,7 +34,7 @@ def routes(annotator: Annotator, body_bytes: int) -> list[Route]:
             return _json(answer.rounded())
 
     async def batch_model(request: Request) -> Response:
-        utterances = batch_model_utterances(json_object(await read_body(request, body_bytes)))
+        utterances = batch_model_utterances(json_object(await read_body(request, annotator.tuned.settings.body_bytes)))
         answer = await annotator(utterances)
         clock = clock_of(request)
         clock.add(*answer.seconds)

@@ -13,7 +13,19 @@ Placement = Literal["split", "packed", "fused"]
 PROJECT = Path(__file__).parent.parent
 
 
-class Settings(BaseModel):
+class Limits(BaseModel):
+    """Those settings that user_config can change while the service runs; see tuning.py."""
+
+    waiting_utterances: int = Field(
+        default=4096, ge=1, description="most utterances that wait in an ingress replica; more are refused (503)"
+    )
+    body_bytes: int = Field(default=8_000_000, ge=1, description="largest request body; a larger one is refused (413)")
+    answer_seconds: float = Field(
+        default=20.0, gt=0, description="a batch that takes longer counts as lost, and its replica as unhealthy"
+    )
+
+
+class Settings(Limits):
     """The builder's arguments. Relative paths start at the project's folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,14 +45,7 @@ class Settings(BaseModel):
     encoder_threads: int = Field(default=1, ge=1, description="CPU threads of an encoder replica")
     batch_utterances: int = Field(default=64, ge=1, description="most utterances in one trip through the graph")
     batches_in_flight: int = Field(default=2, ge=1, description="trips at once, an ingress replica")
-    waiting_utterances: int = Field(
-        default=4096, ge=1, description="most utterances that wait in an ingress replica; more are refused (503)"
-    )
     encoder_batch_tokens: int = Field(default=4096, ge=1, description="most tokens in one run of an encoder replica")
-    body_bytes: int = Field(default=8_000_000, ge=1, description="largest request body; a larger one is refused (413)")
-    answer_seconds: float = Field(
-        default=20.0, gt=0, description="a batch that takes longer counts as lost, and its replica as unhealthy"
-    )
 
     @property
     def model_path(self) -> Path:

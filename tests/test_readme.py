@@ -4,14 +4,17 @@ import json
 import re
 
 import pytest
+import yaml
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import load_pipeline
+from graph.tasks import load_tasks
 from serving.annotate import AnnotateRequest, annotations
 from serving.annotator import Annotator
 from serving.launch import EXAMPLE, example
 from serving.settings import PROJECT, Settings
 from serving.trips import FusedTrip
+from serving.tuning import Tuning, tune
 
 README = (PROJECT / "README.md").read_text("utf-8")
 
@@ -51,6 +54,16 @@ async def test_the_modern_answer_is_what_the_shipped_model_answers() -> None:
 def test_every_setting_stands_in_the_table_with_its_default() -> None:
     for name, field in Settings.model_fields.items():
         assert f"| `{name}` | `{field.default}` | {field.description} |" in README
+
+
+def test_every_key_of_user_config_stands_in_the_table_and_the_example_is_one_that_is_accepted() -> None:
+    for name, field in Tuning.model_fields.items():
+        assert f"| `{name}` | {field.description} |" in README
+    block = re.search(r"^    - name: Ingress\n(?:      .*\n)+", README, re.MULTILINE)
+    assert block is not None
+    (deployment,) = yaml.safe_load(block[0])
+    assert set(deployment["user_config"]) == set(Tuning.model_fields)
+    tune(load_tasks(Settings().tasks_path), Settings(), deployment["user_config"])
 
 
 def test_every_file_of_the_map_is_there() -> None:

@@ -21,7 +21,7 @@ def local(tiny_pipeline: Pipeline) -> LocalTrip:
 
 @pytest.fixture
 def annotator(local: LocalTrip) -> Annotator:
-    return Annotator(local.pipeline.tasks, local, Settings())
+    return Annotator(local.pipeline.tasks, local, Settings(body_bytes=BODY_BYTES))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def description(tiny_model: Path) -> Description:
 @pytest.fixture
 async def client(annotator: Annotator, description: Description) -> AsyncIterator[httpx.AsyncClient]:
     """Talks to all routes, over a graph of random weights in this process."""
-    application = http_app(annotator, description, BODY_BYTES)
+    application = http_app(annotator, description)
     transport = httpx.ASGITransport(application, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://annotator") as opened:
         yield opened

@@ -96,7 +96,7 @@ async def test_nothing_asked_nothing_computed(local: LocalTrip) -> None:
 
 async def test_only_the_heads_asked_for_are_computed(local: LocalTrip) -> None:
     annotator = annotator_of(local)
-    names = [task.name for task in annotator.tasks]
+    names = [task.name for task in annotator.tuned.tasks]
     answer = await annotator(["hello"], [names[3], names[1]])
     assert local.heads == [[names[1], names[3]]]
     assert [task.name for task in answer.tasks] == [names[1], names[3]]
@@ -104,7 +104,7 @@ async def test_only_the_heads_asked_for_are_computed(local: LocalTrip) -> None:
 
 async def test_a_mixed_batch_computes_the_union_and_everybody_gets_what_they_asked_for(local: LocalTrip) -> None:
     annotator = annotator_of(local)
-    tasks = annotator.tasks
+    tasks = annotator.tuned.tasks
     few, other = await asyncio.gather(annotator(["a", "b"], [tasks[4].name]), annotator(["c"], [tasks[0].name]))
     assert local.heads == [[tasks[0].name, tasks[4].name]]
     assert few.tasks == (tasks[4],)
