@@ -162,12 +162,16 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
 
 
 def write_tiny_model(
-    path: Path, tasks_file: Path, architecture: Architecture = "bert", pooling: Literal["mean", "cls"] = "mean"
+    path: Path,
+    tasks_file: Path,
+    architecture: Architecture = "bert",
+    pooling: Literal["mean", "cls"] = "mean",
+    seed: int = 1,
 ) -> None:
     """Write a model directory with random weights for the tasks of a task file; nothing is trained."""
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as base, torch.random.fork_rng():
-        torch.manual_seed(1)
+        torch.manual_seed(seed)
         write_base(Path(base), architecture)
         recipe = tiny_recipe(Path(base), pooling=pooling)
         model = build_model(load_tasks(tasks_file), recipe)

@@ -18,8 +18,8 @@ class Checkpoint:
         model: state dict.
         optimizer: state dict.
         random: state of torch's generator, which dropout draws from.
-        best_score: mean accuracy on valid of the best epoch so far.
-        best_model: its state dict; empty before the first epoch ends.
+        standing: what validation has said so far, see `training.schedule.Standing`.
+        best_model: state dict of the best weights so far; empty before the first validation.
     """
 
     recipe: dict[str, Any]
@@ -27,7 +27,7 @@ class Checkpoint:
     model: dict[str, Any]
     optimizer: dict[str, Any]
     random: torch.Tensor
-    best_score: float
+    standing: dict[str, Any]
     best_model: dict[str, Any]
 
     def save(self, path: Path) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.tasks import Task
-from graph.tokenizer import Tokenizer
+from graph.tokenizer import TokenBatch, Tokenizer
+from training.noise import misheard, spoken
 from training.recipe import Recipe
 
 Split = Literal["train", "valid", "test"]
@@ -56,11 +57,16 @@ def read_rows(data: Path, task: Task, split: Split) -> list[Row]:
         ValueError: a row is not text, known label and origin; the message names file and line.
             Or the file is broken; the message names it.
     """
-    path = data / task.name / f"{split}.tsv.gz"
+    return read_file(data / task.name / f"{split}.tsv.gz", task)
+
+
+def read_file(path: Path, task: Task) -> list[Row]:
+    """All rows of one file, gzipped or not; see `read_rows`."""
     positions = {label: i for i, label in enumerate(task.labels)}
     rows: list[Row] = []
+    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+        with opened(path, "rt", encoding="utf-8", newline="\n") as lines:
             if next(lines, "").rstrip("\n") != "text\tlabel\torigin":
                 raise ValueError(f"{path}: the header must be text, label, origin, separated by tabs")
             for number, line in enumerate(lines, start=2):
@@ -69,46 +75,77 @@ def read_rows(data: Path, task: Task, split: Split) -> list[Row]:
                     raise ValueError(f"{path}, line {number}: not a text, a label of {task.name} and an origin")
                 rows.append(Row(fields[0], positions[fields[1]], fields[2]))
     except (EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path}: not a whole gzip file of UTF-8 text: {error}") from error
+        raise ValueError(f"{path}: not a whole file of UTF-8 text: {error}") from error
     return rows
 
 
 def read_training_rows(data: Path, tasks: Sequence[Task], recipe: Recipe) -> list[list[Row]]:
-    """Rows of the train split a task, without the origins that the recipe leaves out."""
-    return [[row for row in read_rows(data, task, "train") if row.origin not in recipe.leave_out] for task in tasks]
+    """Rows a task of the train split and of the recipe's own lines, without the origins that it leaves out."""
+    rows_by_task: list[list[Row]] = []
+    for task in tasks:
+        rows = read_rows(data, task, "train")
+        if recipe.lines is not None and (own := recipe.lines / f"{task.name}.tsv").exists():
+            rows += read_file(own, task)
+        rows_by_task.append([row for row in rows if row.origin not in recipe.leave_out])
+    return rows_by_task
 
 
-def draw_epoch(rows: Sequence[Row], recipe: Recipe, random: np.random.Generator) -> list[Row]:
-    """The rows of one task for one epoch: repeated origins whole, the others drawn with balanced classes.
+def draw_epoch(rows: Sequence[Row], count: int, recipe: Recipe, random: np.random.Generator) -> list[Row]:
+    """The rows of one task for one epoch: repeated origins whole, and `count` of the others, classes balanced.
 
-    A class of n rows is drawn in proportion to the root of n, so that a rare class is seen without being repeated
-    as often as full balance would.
+    At the default balance a class of n rows is drawn in proportion to the root of n, so that a rare class is seen
+    without being repeated as often as full balance would.
     """
     repeated = [row for row in rows for _ in range(recipe.repeat.get(row.origin, 0))]
     others = [row for row in rows if row.origin not in recipe.repeat]
-    if len(others) > recipe.rows_per_task:
+    if len(others) > count:
         sizes = Counter(row.label for row in others)
-        weights = np.array([sizes[row.label] ** -0.5 for row in others])
-        drawn = random.choice(len(others), recipe.rows_per_task, replace=False, p=weights / weights.sum())
+        weights = np.array([sizes[row.label] ** -recipe.class_balance for row in others])
+        drawn = random.choice(len(others), count, replace=False, p=weights / weights.sum())
         others = [others[i] for i in drawn]
     return repeated + others
 
 
-def epoch_batches(
-    rows_by_task: Sequence[Sequence[Row]], tokenizer: Tokenizer, recipe: Recipe, epoch: int
-) -> list[TrainingBatch]:
-    """All batches of an epoch, in order: a function of the recipe's seed and the epoch's number alone."""
+@dataclass(frozen=True)
+class Epoch:
+    """What a run sees in one epoch: a function of the recipe's seed and the epoch's number alone.
+
+    Attributes:
+        rows: with the position of each row's task in contract order.
+        tokens: of the rows as the model reads them: some in plain spelling, some with noise.
+        batches: positions in `rows`, in order of training.
+    """
+
+    rows: list[tuple[int, Row]]
+    tokens: TokenBatch
+    batches: list[NDArray[np.intp]]
+
+    def batch(self, number: int) -> TrainingBatch:
+        """One batch, padded."""
+        positions = self.batches[number]
+        ids, mask = self.tokens.padded(positions)
+        chosen = [self.rows[i] for i in positions]
+        tasks = np.array([task for task, _ in chosen], dtype=np.int64)
+        labels = np.array([row.label for _, row in chosen], dtype=np.int64)
+        return TrainingBatch(ids, mask, tasks, labels)
+
+
+def draw(
+    rows_by_task: Sequence[Sequence[Row]], tasks: Sequence[Task], tokenizer: Tokenizer, recipe: Recipe, epoch: int
+) -> Epoch:
+    """Draw an epoch."""
     random = np.random.default_rng([recipe.seed, epoch])
-    drawn = [(t, row) for t, rows in enumerate(rows_by_task) for row in draw_epoch(rows, recipe, random)]
+    drawn = [
+        (t, row)
+        for t, rows in enumerate(rows_by_task)
+        for row in draw_epoch(rows, recipe.rows.get(tasks[t].name, recipe.rows_per_task), recipe, random)
+    ]
     plain = random.random(len(drawn)) < recipe.plain_share
-    tokens = tokenizer([spoken(row.text) if p else row.text for (_, row), p in zip(drawn, plain, strict=True)])
-    tasks = np.array([t for t, _ in drawn], dtype=np.int64)
-    labels = np.array([row.label for _, row in drawn], dtype=np.int64)
-    batches: list[TrainingBatch] = []
-    for rows in _mixed_order(tokens.lengths, recipe.batch_size, random):
-        ids, mask = tokens.padded(rows)
-        batches.append(TrainingBatch(ids, mask, tasks[rows], labels[rows]))
-    return batches
+    noisy = random.random(len(drawn)) < recipe.noise_share
+    texts = [row.text for _, row in drawn]
+    texts = [misheard(text, random) if n else text for text, n in zip(texts, noisy, strict=True)]
+    tokens = tokenizer([spoken(text) if p else text for text, p in zip(texts, plain, strict=True)])
+    return Epoch(drawn, tokens, list(_mixed_order(tokens.lengths, recipe.batch_size, random)))
 
 
 def _mixed_order(
@@ -122,15 +159,6 @@ def _mixed_order(
         rows = rows[np.argsort(lengths[rows], kind="stable")]
         batches.extend(rows[i : i + batch_size] for i in range(0, len(rows), batch_size))
     return (batches[i] for i in random.permutation(len(batches)))
-
-
-_PUNCTUATION = re.compile(r"[^\w\s']+")
-
-
-def spoken(text: str) -> str:
-    """The text as speech recognition would write it: lower case, no punctuation but apostrophes."""
-    plain = " ".join(_PUNCTUATION.sub(" ", text.lower()).split())
-    return plain or text
 
 
 HASH_BYTES = 8

@@ -58,8 +58,13 @@ def export(model: MultitaskModel, recipe: Recipe, tasks_file: Path, data: Path, 
 def provenance_of(recipe: Recipe, origins: list[dict[str, Any]]) -> Provenance:
     """What the manifest of a trained model says; `origins` are those of its data."""
     training = recipe.model_dump(mode="json")
-    if recipe.base.directory.is_absolute():  # the place on this machine is nobody's business
+    # The place on this machine is nobody's business.
+    if recipe.base.directory.is_absolute():
         training["base"]["directory"] = recipe.base.directory.name
+    if recipe.lines is not None and recipe.lines.is_absolute():
+        training["lines"] = recipe.lines.name
+    if recipe.teacher is not None and recipe.teacher.model.is_absolute():
+        training["teacher"]["model"] = recipe.teacher.model.name
     return Provenance(
         name=recipe.name,
         base_model=training["base"] | {"layers": recipe.layers},

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import AutoModel
 
 from graph.encoder import Encoder
@@ -34,16 +33,10 @@ class MultitaskModel(nn.Module):
         self.dropout = nn.Dropout(0.1)
         self.heads = nn.ModuleList(nn.Linear(encoder.hidden_size, len(task.labels)) for task in tasks)
 
-    def loss(self, ids: Tensor, mask: Tensor, tasks: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-        """Mean cross-entropy over the rows of a mixed batch, each row by its own task's head."""
-        pooled = self.dropout(self.encoder(ids, mask))
-        total = pooled.new_zeros(())
-        for t in set(tasks.tolist()):
-            rows = tasks == t
-            logits = self.heads[t](pooled[rows]).float()
-            total = total + functional.cross_entropy(logits, labels[rows], label_smoothing=smoothing, reduction="sum")
-        mean: Tensor = total / len(labels)
-        return mean
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """What the heads see in training: `(rows, width)` twice to `(rows, hidden_size)`, some of it dropped."""
+        pooled: Tensor = self.dropout(self.encoder(ids, mask))
+        return pooled
 
     def pipeline(self, tokenizer: Tokenizer) -> Pipeline:
         """The graph over the present weights, in evaluation mode, for scoring between steps."""
@@ -62,11 +55,17 @@ def build_model(tasks: Sequence[Task], recipe: Recipe) -> MultitaskModel:
     backbone: nn.Module = AutoModel.from_pretrained(recipe.base.locate(), dtype=torch.float32)
     if recipe.layers is not None:
         keep_layers(backbone, recipe.layers)
+    if recipe.dropout is not None:
+        for module in backbone.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = recipe.dropout
     encoder = PooledEncoder(backbone, recipe.pooling)
     nn.init.eye_(encoder.pooler.weight)
     nn.init.zeros_(encoder.pooler.bias)
     with torch.no_grad():
         encoder.pooler.weight.mul_(recipe.pooler_gain)
+    if recipe.freeze_embeddings:
+        backbone.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
     return MultitaskModel(tasks, encoder)
 
 

@@ -43,6 +43,27 @@ class Base(BaseModel):
         return weights.parent
 
 
+class Teacher(BaseModel):
+    """A model directory whose probabilities are learned besides the labels (Hinton et al. 2015)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Path = Field(description="model directory of the same tasks")
+    weight: float = Field(default=4.0, gt=0, description="of the distance to the teacher, beside the labels' loss")
+    temperature: float = Field(default=2.0, gt=0, description="softens both sides before they are compared")
+
+
+class Plateau(BaseModel):
+    """The original's schedule: the rate is cut when validation stands still, and the run ends when it goes on so."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patience: int = Field(default=2, ge=1, description="validations without a better score before the rate is cut")
+    factor: float = Field(default=0.5, gt=0, lt=1, description="what the rate is cut to")
+    cuts: int = Field(default=2, ge=0, description="most cuts of a run")
+    stop_after: int = Field(default=3, ge=1, description="validations without a better score that end the run")
+
+
 class Recipe(BaseModel):
     """All settings of a run."""
 
@@ -53,12 +74,20 @@ class Recipe(BaseModel):
     layers: tuple[int, ...] | None = Field(default=None, description="layers of the base to keep; all when not given")
     pooling: Pooling = "mean"
     pooler_gain: float = Field(default=3.0, description="the pooler's weight starts as so many times the identity")
+    freeze_embeddings: bool = Field(default=False, description="leave the base's token vectors as they are")
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="in the encoder; the base's own if not given")
     max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=LEAST_MAX_TOKENS)
 
-    rows_per_task: int = Field(description="rows drawn a task and an epoch, classes balanced by the root of their size")
+    lines: Path | None = Field(default=None, description="folder of own lines, <task>.tsv, read beside the train split")
+    rows_per_task: int = Field(description="rows drawn a task and an epoch")
+    rows: dict[str, int] = Field(default={}, description="the same for single tasks")
+    class_balance: float = Field(
+        default=0.5, ge=0, le=1, description="a class of n rows is drawn by weight n ** (1 - this); 1 balances fully"
+    )
     repeat: dict[str, int] = Field(default={}, description="origins all of whose rows come so many times an epoch")
     leave_out: tuple[str, ...] = Field(default=(), description="origins that are not trained on")
     plain_share: float = Field(default=0.5, ge=0, le=1, description="share of rows lower-cased without punctuation")
+    noise_share: float = Field(default=0.0, ge=0, le=1, description="share of rows with speech recognition's errors")
 
     epochs: int = Field(ge=1)
     batch_size: int = 32
@@ -67,11 +96,18 @@ class Recipe(BaseModel):
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
     warmup_steps: int = 200
+    plateau: Plateau | None = Field(default=None, description="without it the rate falls linearly to zero")
     label_smoothing: float = 0.05
+    task_weights: dict[str, float] = Field(default={}, description="weight of a task's rows in the loss; else 1")
+    class_weights: float = Field(
+        default=0.0, ge=0, le=1, description="a class of n rows weighs n ** -this in the loss, 1 on average"
+    )
+    teacher: Teacher | None = Field(default=None, description="distillation; without it only labels are learned")
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     seed: int = 1
     threads: int = 2
-    valid_rows: int = Field(default=1000, description="rows a task for choosing the best epoch")
+    valid_rows: int = Field(default=1000, description="rows a task for choosing the best weights")
+    validate_every: int | None = Field(default=None, ge=1, description="steps between validations; else every epoch")
     checkpoint_every: int = Field(default=500, description="steps")
 
     @model_validator(mode="after")

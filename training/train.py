@@ -13,16 +13,22 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from graph.errors import GraphError
-from graph.tasks import Task, load_tasks
+from graph.model_directory import ModelDirectory
+from graph.pipeline import load_pipeline
+from graph.tasks import load_tasks
 from graph.tokenizer import Tokenizer
 from training.checkpoint import Checkpoint
-from training.data import Row, TrainingBatch, epoch_batches, read_training_rows, write_seen
+from training.data import Epoch, Row, TrainingBatch, draw, read_training_rows, write_seen
+from training.distill import SoftLabels
 from training.evaluate import mean_accuracy, score_split, table
 from training.export import export
+from training.loss import label_loss, teacher_loss
 from training.model import MultitaskModel, build_model
 from training.recipe import Recipe, load_recipe
+from training.schedule import Schedule, Standing
 
 # Seconds between two lines of progress.
 PROGRESS_SECONDS = 10.0
@@ -33,17 +39,18 @@ class Trainer:
 
     Args:
         recipe: every choice of the run.
-        tasks: in contract order.
+        tasks_file: the tasks, in contract order.
         data: folder of the tasks' data.
         checkpoint: file to save to and resume from.
         report: takes each line of progress.
     """
 
     def __init__(
-        self, recipe: Recipe, tasks: Sequence[Task], data: Path, checkpoint: Path, report: Callable[[str], None]
+        self, recipe: Recipe, tasks_file: Path, data: Path, checkpoint: Path, report: Callable[[str], None]
     ) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
+        tasks = load_tasks(tasks_file)
         self.recipe = recipe
         self.data = data
         self.checkpoint_path = checkpoint
@@ -51,17 +58,15 @@ class Trainer:
         self.rows: list[list[Row]] = read_training_rows(data, tasks, recipe)
         self.tokenizer = Tokenizer(recipe.base.locate() / "tokenizer.json", recipe.max_tokens)
         self.model: MultitaskModel = build_model(tasks, recipe)
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": self.model.encoder.backbone.parameters(), "peak": recipe.encoder_rate},
-                {"params": self.model.encoder.pooler.parameters(), "peak": recipe.head_rate},
-                {"params": self.model.heads.parameters(), "peak": recipe.head_rate},
-            ],
-            betas=recipe.betas,
-            weight_decay=recipe.weight_decay,
-        )
+        self.optimizer = build_optimizer(self.model, recipe)
+        self.label_loss = label_loss(tasks, self.rows, recipe)
+        self.soft_labels: SoftLabels | None = None
+        if recipe.teacher is not None:
+            teacher = ModelDirectory.open(recipe.teacher.model, tasks_file)
+            pipeline = load_pipeline(teacher, max_tokens=recipe.max_tokens, threads=recipe.threads)
+            self.soft_labels = SoftLabels(pipeline, report)
+        self.schedule = Schedule(recipe, Standing())
         self.step = 0
-        self.best_score = -1.0
         self.best_model: dict[str, Any] = {}
 
     def resume(self) -> None:
@@ -76,54 +81,66 @@ class Trainer:
         self.model.load_state_dict(state.model)
         self.optimizer.load_state_dict(state.optimizer)
         torch.set_rng_state(state.random)
-        self.step, self.best_score, self.best_model = state.step, state.best_score, state.best_model
+        self.schedule = Schedule(self.recipe, Standing(**state.standing))
+        self.step, self.best_model = state.step, state.best_model
         self.report(f"resumed after step {self.step}")
 
     def run(self) -> None:
-        """Train to the end and leave the model with the weights of its best epoch."""
+        """Train to the end and leave the model with its best weights."""
+        backbone: Any = self.model.encoder.backbone
+        fused = backbone.config._attn_implementation
+        # The backward pass of the fused attention is slower than the plain one for rows as short as these.
+        backbone.set_attn_implementation("eager")
         first = 0  # step at which the epoch begins
-        for epoch in range(self.recipe.epochs):
-            batches = epoch_batches(self.rows, self.tokenizer, self.recipe, epoch)
-            # Epochs differ by a batch at most, since as many rows are drawn in each.
-            total = len(batches) * self.recipe.epochs
+        for number in range(self.recipe.epochs):
+            epoch = draw(self.rows, self.model.tasks, self.tokenizer, self.recipe, number)
             done = self.step - first
-            if done < len(batches):
-                self._run_epoch(batches[done:], total)
-                self._choose_best(epoch)
-                self.save()
-            first += len(batches)
+            if done < len(epoch.batches) and not self.schedule.ended:
+                # Epochs differ by a batch at most, since as many rows are drawn in each.
+                self._run_epoch(epoch, done, len(epoch.batches) * self.recipe.epochs)
+            first += len(epoch.batches)
         self.model.load_state_dict(self.best_model)
+        backbone.set_attn_implementation(fused)
 
-    def _run_epoch(self, batches: Sequence[TrainingBatch], total: int) -> None:
+    def _run_epoch(self, epoch: Epoch, done: int, total: int) -> None:
+        softened = None if self.soft_labels is None else self.soft_labels([row.text for _, row in epoch.rows])
         self.model.train()
         began = reported = time.monotonic()
         loss_sum, loss_count = 0.0, 0
-        for made, batch in enumerate(batches, start=1):
-            loss_sum += self._learn(batch, total)
+        for number in range(done, len(epoch.batches)):
+            teacher = None if softened is None else torch.from_numpy(softened[epoch.batches[number]])
+            loss_sum += self._learn(epoch.batch(number), teacher, total)
             loss_count += 1
-            # Not behind the last batch: that checkpoint is written when the epoch has been scored.
-            if self.step % self.recipe.checkpoint_every == 0 and made < len(batches):
-                self.save()
+            last = number + 1 == len(epoch.batches)
             now = time.monotonic()
-            if now - reported >= PROGRESS_SECONDS or made == len(batches):
+            if now - reported >= PROGRESS_SECONDS or last:
+                made = number + 1 - done
                 left = (total - self.step) * (now - began) / made
                 self.report(
                     f"step {self.step}/{total}  loss {loss_sum / loss_count:.3f}  "
                     f"{made / (now - began):.1f} steps/s  left {clock(left)}"
                 )
                 reported, loss_sum, loss_count = now, 0.0, 0
+            if self._due(self.recipe.validate_every) or last:
+                self._validate(total)
+                self.save()
+                if self.schedule.ended:
+                    return
+            elif self._due(self.recipe.checkpoint_every):
+                self.save()
 
-    def _learn(self, batch: TrainingBatch, total: int) -> float:
+    def _due(self, every: int | None) -> bool:
+        return every is not None and self.step % every == 0
+
+    def _learn(self, batch: TrainingBatch, teacher: Tensor | None, total: int) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * rate_factor(self.step, self.recipe.warmup_steps, total)
+            group["lr"] = group["peak"] * self.schedule.share(self.step, total)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
-            loss = self.model.loss(
-                torch.from_numpy(batch.ids),
-                torch.from_numpy(batch.mask),
-                torch.from_numpy(batch.tasks),
-                torch.from_numpy(batch.labels),
-                self.recipe.label_smoothing,
-            )
+            pooled = self.model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
+            loss = self.label_loss(self.model, pooled, torch.from_numpy(batch.tasks), torch.from_numpy(batch.labels))
+            if teacher is not None and self.recipe.teacher is not None:
+                distance = teacher_loss(self.model, pooled, teacher, self.recipe.teacher.temperature)
+                loss = loss + self.recipe.teacher.weight * distance
         value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss is {value} at step {self.step}")
@@ -134,15 +151,14 @@ class Trainer:
         self.step += 1
         return value
 
-    def _choose_best(self, epoch: int) -> None:
+    def _validate(self, total: int) -> None:
         random = torch.get_rng_state()
         scores = score_split(self.model.pipeline(self.tokenizer), self.data, "valid", self.recipe.valid_rows)
+        self.model.train()
         torch.set_rng_state(random)
-        score = mean_accuracy(scores)
-        self.report(f"epoch {epoch + 1} of {self.recipe.epochs}, valid\n{table(scores, by_origin=False)}")
-        if score > self.best_score:
-            self.best_score = score
+        if self.schedule.validated(mean_accuracy(scores)):
             self.best_model = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.report(f"valid after step {self.step}/{total}\n{table(scores, by_origin=False)}")
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -152,20 +168,28 @@ class Trainer:
             model=self.model.state_dict(),
             optimizer=self.optimizer.state_dict(),
             random=torch.get_rng_state(),
-            best_score=self.best_score,
+            standing=self.schedule.standing.plain(),
             best_model=self.best_model,
         ).save(self.checkpoint_path)
+
+
+def build_optimizer(model: MultitaskModel, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW with the rates of encoder and heads; parameters that do not learn are left out."""
+    rates = [
+        (model.encoder.backbone, recipe.encoder_rate),
+        (model.encoder.pooler, recipe.head_rate),
+        (model.heads, recipe.head_rate),
+    ]
+    groups = [
+        {"params": [p for p in part.parameters() if p.requires_grad], "peak": rate, "lr": rate} for part, rate in rates
+    ]
+    return torch.optim.AdamW(groups, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
 
 
 def clock(seconds: float) -> str:
     """A duration as minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
-
-
-def rate_factor(step: int, warmup_steps: int, total: int) -> float:
-    """Share of the highest learning rate at a step: linear rise, then linear fall to zero."""
-    return min((step + 1) / max(warmup_steps, 1), max(total - step, 0) / max(total - warmup_steps, 1), 1.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -198,7 +222,7 @@ def train(recipe: Recipe, tasks_file: Path, data: Path, work: Path, out: Path, r
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists() and not resume:
         raise ValueError(f"{checkpoint} holds a run: add --resume to go on, or remove it to start anew")
-    trainer = Trainer(recipe, load_tasks(tasks_file), data, checkpoint, lambda line: print(line, flush=True))
+    trainer = Trainer(recipe, tasks_file, data, checkpoint, lambda line: print(line, flush=True))
     if checkpoint.exists():
         trainer.resume()
     write_seen(out.with_name(f"{out.name}.seen"), trainer.rows)

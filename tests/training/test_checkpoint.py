@@ -13,7 +13,7 @@ def make_checkpoint(step: int) -> Checkpoint:
         model={"weight": torch.arange(4.0)},
         optimizer={"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
         random=torch.get_rng_state(),
-        best_score=0.5,
+        standing={"best": 0.5, "cuts": 1},
         best_model={},
     )
 
@@ -23,7 +23,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     saved = make_checkpoint(step=7)
     saved.save(path)
     loaded = Checkpoint.load(path)
-    assert (loaded.recipe, loaded.step, loaded.best_score, loaded.best_model) == (saved.recipe, 7, 0.5, {})
+    assert (loaded.recipe, loaded.step, loaded.standing, loaded.best_model) == (saved.recipe, 7, saved.standing, {})
     assert torch.equal(loaded.model["weight"], saved.model["weight"])
     assert torch.equal(loaded.random, saved.random)
     assert loaded.optimizer == saved.optimizer

@@ -5,20 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from graph.tokenizer import Tokenizer
 from tests.tiny import ORIGINS, TASKS, WRITTEN, tiny_recipe, write_data, write_rows
 from training.data import (
     Row,
     TrainingBatch,
+    draw,
     draw_epoch,
-    epoch_batches,
     read_rows,
     read_seen,
     read_training_rows,
-    spoken,
     text_hash,
     write_seen,
 )
@@ -68,7 +65,7 @@ def test_a_wrong_header_is_an_error_with_the_file(tmp_path: Path, header: str) -
 def test_a_broken_file_is_an_error_with_the_file(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = write_lines(tmp_path, ["text\tlabel\torigin"] + ["hello\tsad\twritten"] * 50)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"train.tsv.gz: not a whole gzip file of UTF-8 text"):
+    with pytest.raises(ValueError, match=r"train.tsv.gz: not a whole file of UTF-8 text"):
         read_rows(tmp_path, TASK, "train")
 
 
@@ -95,26 +92,46 @@ def make_rows(sizes: Sequence[int], origin: str = "template") -> list[Row]:
 def test_classes_are_drawn_in_proportion_to_the_root_of_their_size() -> None:
     rows = make_rows([9000, 1000, 250])
     random = np.random.default_rng(1)
-    drawn = Counter(row.label for _ in range(40) for row in draw_epoch(rows, recipe(rows_per_task=90), random))
+    drawn = Counter(row.label for _ in range(40) for row in draw_epoch(rows, 90, recipe(), random))
     assert drawn.total() == 40 * 90
     roots = np.sqrt([9000, 1000, 250])
     shares = np.array([drawn[label] for label in range(3)]) / drawn.total()
     np.testing.assert_allclose(shares, roots / roots.sum(), rtol=0.15)
 
 
+@pytest.mark.parametrize(("balance", "shares"), [(0.0, [9000, 1000]), (1.0, [1, 1])])
+def test_the_balance_of_classes_is_a_setting(balance: float, shares: list[int]) -> None:
+    rows = make_rows([9000, 1000])
+    random = np.random.default_rng(1)
+    drawn = Counter(row.label for _ in range(40) for row in draw_epoch(rows, 90, recipe(class_balance=balance), random))
+    assert drawn[0] / drawn.total() == pytest.approx(shares[0] / sum(shares), abs=0.05)
+
+
+def test_a_task_can_have_a_number_of_rows_of_its_own(rows_by_task: list[list[Row]], tokenizer: Tokenizer) -> None:
+    made = recipe(rows_per_task=10, rows={TASKS[1].name: 4}, repeat={})
+    tasks = [task for task, _ in draw(rows_by_task, TASKS, tokenizer, made, epoch=0).rows]
+    assert (tasks.count(0), tasks.count(1)) == (10, 4)
+
+
+def test_own_lines_are_read_beside_the_data(tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / f"{TASKS[0].name}.tsv").write_text("text\tlabel\torigin\na line of my own\tsad\town\n", "utf-8")
+    without = read_training_rows(tiny_data, TASKS, recipe())
+    rows_by_task = read_training_rows(tiny_data, TASKS, recipe(lines=tmp_path))
+    assert rows_by_task[0] == [*without[0], Row("a line of my own", 1, "own")]
+    assert rows_by_task[1] == without[1]
+
+
 def test_no_row_is_drawn_twice_and_few_rows_are_all_taken() -> None:
     rows = make_rows([50, 5])
     random = np.random.default_rng(1)
-    few = draw_epoch(rows, recipe(rows_per_task=30), random)
+    few = draw_epoch(rows, 30, recipe(), random)
     assert len(few) == len(set(few)) == 30
-    assert Counter(draw_epoch(rows, recipe(rows_per_task=100), random)) == Counter(rows)
+    assert Counter(draw_epoch(rows, 100, recipe(), random)) == Counter(rows)
 
 
 def test_every_row_of_a_repeated_origin_comes_that_often_and_beyond_the_rows_of_the_task() -> None:
     written, others = make_rows([4, 1], WRITTEN), make_rows([90, 10])
-    drawn = Counter(
-        draw_epoch(others + written, recipe(rows_per_task=20, repeat={WRITTEN: 3}), np.random.default_rng(1))
-    )
+    drawn = Counter(draw_epoch(others + written, 20, recipe(repeat={WRITTEN: 3}), np.random.default_rng(1)))
     assert {row: drawn[row] for row in written} == dict.fromkeys(written, 3)
     assert sum(drawn[row] for row in others) == 20
 
@@ -139,11 +156,16 @@ def as_lists(batches: Sequence[TrainingBatch]) -> list[list[list[int]]]:
     ]
 
 
+def batches_of(rows_by_task: list[list[Row]], tokenizer: Tokenizer, made: Recipe, epoch: int) -> list[TrainingBatch]:
+    drawn = draw(rows_by_task, TASKS, tokenizer, made, epoch)
+    return [drawn.batch(number) for number in range(len(drawn.batches))]
+
+
 def test_the_order_of_an_epoch_is_a_function_of_seed_and_epoch_alone(
     rows_by_task: list[list[Row]], tokenizer: Tokenizer
 ) -> None:
     def order(seed: int, epoch: int) -> list[list[list[int]]]:
-        return as_lists(epoch_batches(rows_by_task, tokenizer, recipe(seed=seed), epoch))
+        return as_lists(batches_of(rows_by_task, tokenizer, recipe(seed=seed), epoch))
 
     later = order(seed=1, epoch=1)
     first = order(seed=1, epoch=0)
@@ -154,7 +176,7 @@ def test_the_order_of_an_epoch_is_a_function_of_seed_and_epoch_alone(
 
 
 def test_an_epoch_has_as_many_batches_as_every_other(rows_by_task: list[list[Row]], tokenizer: Tokenizer) -> None:
-    counts = {len(epoch_batches(rows_by_task, tokenizer, recipe(), epoch)) for epoch in range(5)}
+    counts = {len(batches_of(rows_by_task, tokenizer, recipe(), epoch)) for epoch in range(5)}
     assert len(counts) == 1
 
 
@@ -162,7 +184,7 @@ def test_the_batches_of_an_epoch_hold_every_drawn_row_with_its_task_and_label(
     rows_by_task: list[list[Row]], tokenizer: Tokenizer
 ) -> None:
     everything = recipe(rows_per_task=1000, repeat={}, plain_share=0)
-    batches = epoch_batches(rows_by_task, tokenizer, everything, epoch=0)
+    batches = batches_of(rows_by_task, tokenizer, everything, epoch=0)
     assert {len(batch.tasks) for batch in batches[:-1]} <= {everything.batch_size, *range(1, everything.batch_size)}
     assert max(len(batch.tasks) for batch in batches) == everything.batch_size
     expected = [
@@ -172,39 +194,18 @@ def test_the_batches_of_an_epoch_hold_every_drawn_row_with_its_task_and_label(
 
 
 def test_a_batch_mixes_tasks(rows_by_task: list[list[Row]], tokenizer: Tokenizer) -> None:
-    batches = epoch_batches(rows_by_task, tokenizer, recipe(), epoch=0)
+    batches = batches_of(rows_by_task, tokenizer, recipe(), epoch=0)
     assert max(len(set(batch.tasks.tolist())) for batch in batches) == len(TASKS)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_a_share_of_the_rows_is_read_as_speech_recognition_would_write_them(tokenizer: Tokenizer, share: float) -> None:
     rows = [[Row("Dog.", 0, "template")] * 400]
-    batches = epoch_batches(rows, tokenizer, recipe(rows_per_task=400, plain_share=share), epoch=0)
+    batches = batches_of(rows, tokenizer, recipe(rows_per_task=400, plain_share=share), epoch=0)
     with_full_stop, without = (tokenizer([text]).ids.tolist() for text in ("Dog.", "dog"))
     seen = Counter(tuple(row[2:]) for batch in as_lists(batches) for row in batch)
     assert set(seen) <= {tuple(with_full_stop), tuple(without)}
     assert seen[tuple(without)] / 400 == pytest.approx(share, abs=0.1)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Hello, World!", "hello world"),
-        ("I don't know...", "i don't know"),
-        ("  two\tspaces  ", "two spaces"),
-        ("well-known (sort of)", "well known sort of"),
-        ("Größe №1", "größe 1"),
-        ("?!", "?!"),
-        ("", ""),
-    ],
-)
-def test_spoken_text_has_neither_case_nor_punctuation(text: str, expected: str) -> None:
-    assert spoken(text) == expected
-
-
-@given(st.text())
-def test_spoken_text_stays_as_it_is(text: str) -> None:
-    assert spoken(spoken(text)) == spoken(text)
 
 
 def test_the_hash_of_a_text_ignores_case_and_punctuation() -> None:

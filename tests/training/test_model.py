@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 from transformers import AutoModel
 
 from graph.heads import softmax
 from graph.tasks import Task
 from graph.tokenizer import Tokenizer
 from tests.tiny import ARCHITECTURES, LAYERS, TASKS, Architecture, tiny_recipe, write_base
-from training.data import epoch_batches, read_training_rows
 from training.model import MultitaskModel, build_model, keep_layers
 
 IDS = torch.tensor([[2, 50, 60, 3], [2, 70, 3, 0]])
@@ -93,37 +91,19 @@ def test_the_mean_is_taken_over_the_tokens_and_not_over_the_padding(model: Multi
     assert torch.allclose(encoder(IDS, MASK), torch.tanh(means), atol=1e-6)
 
 
-def test_the_loss_is_the_mean_over_rows_each_by_its_own_tasks_head(model: MultitaskModel) -> None:
-    model.eval()
-    tasks, labels = torch.tensor([1, 0]), torch.tensor([2, 1])
-    pooled = model.encoder(IDS, MASK)
-    by_hand = [
-        functional.cross_entropy(model.heads[t](pooled[i]), labels[i], label_smoothing=0.1)
-        for i, t in enumerate(tasks.tolist())
-    ]
-    loss = model.loss(IDS, MASK, tasks, labels, smoothing=0.1)
-    assert loss.item() == pytest.approx(sum(part.item() for part in by_hand) / 2, rel=1e-5)
+def test_frozen_token_vectors_do_not_learn(tiny_base: Path) -> None:
+    backbone = build_model(TASKS, tiny_recipe(tiny_base, freeze_embeddings=True)).encoder.backbone
+    frozen = {name for name, parameter in backbone.named_parameters() if not parameter.requires_grad}
+    assert frozen == {"embeddings.word_embeddings.weight"}
 
 
-def test_training_on_a_few_rows_brings_the_loss_down(model: MultitaskModel, tiny_base: Path, tiny_data: Path) -> None:
-    recipe = tiny_recipe(tiny_base)
-    rows = [some[:6] for some in read_training_rows(tiny_data, TASKS, recipe)]
-    batches = epoch_batches(rows, Tokenizer(tiny_base / "tokenizer.json"), recipe, epoch=0)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+def test_dropout_is_a_setting(tiny_base: Path) -> None:
+    def rates(**settings: float) -> set[float]:
+        backbone = build_model(TASKS, tiny_recipe(tiny_base, **settings)).encoder.backbone
+        return {module.p for module in backbone.modules() if isinstance(module, torch.nn.Dropout)}
 
-    def epoch_loss() -> float:
-        total = 0.0
-        for batch in batches:
-            ids, mask, tasks, labels = map(torch.from_numpy, (batch.ids, batch.mask, batch.tasks, batch.labels))
-            loss = model.loss(ids, mask, tasks, labels, smoothing=0.0)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += loss.item()
-        return total
-
-    losses = [epoch_loss() for _ in range(25)]
-    assert losses[-1] < 0.4 * losses[0]
+    assert rates() == {0.1}
+    assert rates(dropout=0.3) == {0.3}
 
 
 def test_the_pipeline_of_a_model_answers_what_its_layers_answer(model: MultitaskModel, tiny_base: Path) -> None:

@@ -1,0 +1,53 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graph.pipeline import Pipeline
+from tests.tiny import TASKS, tiny_recipe, write_recipe, write_tiny_model
+from training.distill import SoftLabels
+from training.train import Trainer
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def test_soft_labels_are_the_teachers_probabilities_of_all_tasks_before_rules(tiny_pipeline: Pipeline) -> None:
+    texts = ["dog", "you fool", "dog"]
+    logarithms = SoftLabels(tiny_pipeline, silent)(texts)
+    pooled = tiny_pipeline.pooled(texts)
+    expected = np.concatenate([head.probabilities(pooled) for head in tiny_pipeline.heads.values()], axis=1)
+    np.testing.assert_allclose(np.exp(logarithms.astype(float)), np.maximum(expected, 1e-6), rtol=0.01)
+
+
+def test_an_utterance_is_asked_for_once(tiny_pipeline: Pipeline) -> None:
+    reports: list[str] = []
+    soft_labels = SoftLabels(tiny_pipeline, reports.append)
+    soft_labels(["dog", "cat", "dog"])
+    soft_labels(["cat", "dog"])
+    assert reports == ["teacher: 2/2 utterances"]
+
+
+@pytest.mark.slow
+def test_a_student_comes_nearer_to_its_teacher(
+    tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path / "teacher", tiny_tasks_file, seed=2)
+    recipe = tiny_recipe(
+        tiny_base,
+        teacher={"model": tmp_path / "teacher", "weight": 1e6, "temperature": 1},
+        label_smoothing=0,
+        epochs=6,
+        head_rate=3e-2,
+        encoder_rate=1e-3,
+    )
+    write_recipe(tmp_path / "recipe.yaml", recipe)
+    lines: list[str] = []
+    trainer = Trainer(recipe, tiny_tasks_file, tiny_data, tmp_path / "checkpoint.pt", lines.append)
+    trainer.run()
+    losses = [float(line.split("loss ")[1].split()[0]) for line in lines if line.startswith("step ")]
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(math.isfinite(loss) for loss in losses)
+    assert len(TASKS) == len(trainer.model.heads)

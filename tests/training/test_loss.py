@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from graph.tokenizer import Tokenizer
+from tests.tiny import TASKS, tiny_recipe
+from training.data import Row, draw, read_training_rows
+from training.loss import label_loss, teacher_loss
+from training.model import MultitaskModel, build_model
+
+POOLED = torch.randn(4, 16, generator=torch.Generator().manual_seed(1))
+ROWS = [[Row("a", 0, "x")] * 8 + [Row("b", 1, "x")] * 2, [Row("c", 2, "x")] * 5]
+
+
+@pytest.fixture
+def model(tiny_base: Path) -> MultitaskModel:
+    torch.manual_seed(1)
+    return build_model(TASKS, tiny_recipe(tiny_base)).eval()
+
+
+def test_the_loss_is_the_mean_over_rows_each_by_its_own_tasks_head(model: MultitaskModel, tiny_base: Path) -> None:
+    tasks, labels = torch.tensor([1, 0, 0, 1]), torch.tensor([2, 1, 0, 0])
+    by_hand = [
+        functional.cross_entropy(model.heads[t](POOLED[i]), labels[i], label_smoothing=0.1)
+        for i, t in enumerate(tasks.tolist())
+    ]
+    loss = label_loss(TASKS, ROWS, tiny_recipe(tiny_base, label_smoothing=0.1))(model, POOLED, tasks, labels)
+    assert loss.item() == pytest.approx(sum(part.item() for part in by_hand) / 4, rel=1e-5)
+
+
+def test_a_task_weighs_what_the_recipe_says(model: MultitaskModel, tiny_base: Path) -> None:
+    tasks, labels = torch.tensor([1, 1, 1, 1]), torch.tensor([2, 1, 0, 0])
+    plain = label_loss(TASKS, ROWS, tiny_recipe(tiny_base))(model, POOLED, tasks, labels)
+    weighted = label_loss(TASKS, ROWS, tiny_recipe(tiny_base, task_weights={TASKS[1].name: 2.5}))
+    assert weighted(model, POOLED, tasks, labels).item() == pytest.approx(2.5 * plain.item(), rel=1e-5)
+
+
+def test_rare_classes_weigh_more_and_rows_one_on_average(tiny_base: Path) -> None:
+    weights = label_loss(TASKS, ROWS, tiny_recipe(tiny_base, class_weights=1.0)).class_weights[0]
+    assert weights[1].item() == pytest.approx(4 * weights[0].item())
+    assert 8 * weights[0].item() + 2 * weights[1].item() == pytest.approx(10)
+    even = label_loss(TASKS, ROWS, tiny_recipe(tiny_base)).class_weights[0]
+    assert even.tolist() == [1, 1, 1]
+
+
+def test_a_teacher_of_the_same_opinion_costs_nothing_and_any_other_something(model: MultitaskModel) -> None:
+    same = torch.cat([functional.log_softmax(head(POOLED), dim=1) for head in model.heads], dim=1)
+    assert teacher_loss(model, POOLED, same, temperature=2.0).item() == pytest.approx(0, abs=1e-6)
+    assert teacher_loss(model, POOLED, same.flip(0), temperature=2.0).item() > 0.01
+
+
+def test_training_on_a_few_rows_brings_the_loss_down(model: MultitaskModel, tiny_base: Path, tiny_data: Path) -> None:
+    recipe = tiny_recipe(tiny_base, label_smoothing=0.0)
+    rows = [some[:6] for some in read_training_rows(tiny_data, TASKS, recipe)]
+    epoch = draw(rows, TASKS, Tokenizer(tiny_base / "tokenizer.json"), recipe, epoch=0)
+    measure = label_loss(TASKS, rows, recipe)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+
+    def epoch_loss() -> float:
+        total = 0.0
+        for number in range(len(epoch.batches)):
+            batch = epoch.batch(number)
+            ids, mask, tasks, labels = map(torch.from_numpy, (batch.ids, batch.mask, batch.tasks, batch.labels))
+            loss = measure(model, model(ids, mask), tasks, labels)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item()
+        return total
+
+    losses = [epoch_loss() for _ in range(25)]
+    assert losses[-1] < 0.4 * losses[0]
