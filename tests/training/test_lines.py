@@ -34,7 +34,9 @@ def test_the_lines_of_a_task_can_be_read_and_cover_every_class(task: Task) -> No
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_no_line_stands_in_a_test_set_of_the_project(task: Task) -> None:
     rows = read_file(LINES / f"{task.name}.tsv", task)
-    assert [row.text for row in rows if text_hash(row.text) in held_out()] == []
+    hashes = held_out()
+    assert len(hashes) > 1300
+    assert [row.text for row in rows if text_hash(row.text) in hashes] == []
 
 
 def test_there_is_no_file_but_those_of_tasks() -> None:
