@@ -27,9 +27,10 @@ from graph.heads import Head, softmax
 from graph.model_directory import Manifest, ManifestTask, ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from graph.tasks import Task, load_tasks
-from training.data import Row, Split, spoken, text_hash
+from training.data import Row, Split, text_hash
 from training.evaluate import Score, as_plain, score_rows
 from training.manifest import data_records, sha256_of, write_manifest
+from training.noise import spoken
 
 HeldOut = Literal["valid", "test"]
 Scores = dict[HeldOut, dict[str, Score]]
@@ -42,7 +43,7 @@ LEAST_TEXTS = 3
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 TEMPERATURES = np.geomspace(0.25, 4.0, 81)
 # Who wrote the rows, where the table does not say.
-DEFAULT_ORIGIN = "own"
+DEFAULT_ORIGIN = "unnamed"
 CHUNK_TEXTS = 2048
 
 
