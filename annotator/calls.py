@@ -83,6 +83,10 @@ class Calls:
         model: Weights = parsed(Weights, answer)
         return model
 
+    def ready_steps(self) -> Steps[None]:
+        """Nothing, when an utterance has just gone through the whole graph."""
+        yield from self._call("GET", "/ready")
+
     def _call(self, method: str, path: str, body: Any = None) -> Steps[dict[str, Any]]:
         end = time.monotonic() + self._patience.deadline_s
         # ASCII: half a surrogate pair is escaped, which the service reads, and is not refused here.

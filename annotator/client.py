@@ -61,6 +61,10 @@ class Client(Calls):
         """Which weights are served."""
         return self._run(self.model_steps())
 
+    def check_ready(self) -> None:
+        """Raise `Unavailable` unless an utterance has just gone through the whole graph."""
+        self._run(self.ready_steps())
+
     def _run(self, steps: Steps[T]) -> T:
         try:
             step = next(steps)
@@ -139,6 +143,10 @@ class AsyncClient(Calls):
     async def model(self) -> Weights:
         """Which weights are served."""
         return await self._run(self.model_steps())
+
+    async def check_ready(self) -> None:
+        """Raise `Unavailable` unless an utterance has just gone through the whole graph."""
+        await self._run(self.ready_steps())
 
     async def _run(self, steps: Steps[T]) -> T:
         try:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,12 +34,12 @@ LINES = PROJECT / "tests" / "models" / "chat_lines.tsv"
 Figures = dict[str, float]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description="The three placements side by side.")
     parser.add_argument("--rounds", type=int, default=3, help="starts of each placement (%(default)s)")
     parser.add_argument("--seconds", type=int, default=6, help="length of each load (%(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     measured: dict[str, list[Figures]] = {placement: [] for placement in CONFIGS}
     with tempfile.TemporaryDirectory() as folder:
         scripts = {sentences: write_script(Path(folder), sentences) for sentences in (1, 32)}

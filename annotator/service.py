@@ -1,0 +1,114 @@
+"""`annotator serve`, `stop`, `status`, `bench`: the service on this machine."""
+
+from json import dumps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from annotator.errors import Unavailable
+from annotator.exits import Exit, Failure, told_in_one_line
+from annotator.options import JsonOption, KeyOption, examples
+
+SERVE_EXAMPLES = examples(
+    "annotator serve",
+    "annotator serve configs/serve/fused.yaml",
+    "annotator serve --model models/lite-my_task --tasks models/lite-my_task.tasks.yaml",
+)
+STOP_EXAMPLES = examples("annotator stop")
+STATUS_EXAMPLES = examples("annotator status", "annotator status --json | jq -r .version")
+BENCH_EXAMPLES = examples("annotator bench --rounds 2 --seconds 5")
+
+# A status is asked of a service that is there: one attempt says enough.
+STATUS_SECONDS = 10
+
+
+def serve(
+    config: Annotated[
+        Path | None, typer.Argument(help="Serve's config file.", show_default="serve_config.yaml, the full split")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model directory instead of the config's.", show_default=False)
+    ] = None,
+    tasks: Annotated[Path | None, typer.Option(help="Task file instead of the config's.", show_default=False)] = None,
+) -> None:
+    """Start the service and stay until Ctrl-C, which ends all of it."""
+    from serving.launch import RUNS, main
+    from serving.settings import PROJECT
+
+    path = config or PROJECT / "serve_config.yaml"
+    if model or tasks:
+        from annotator.serve_config import write_config
+
+        with told_in_one_line():
+            RUNS.mkdir(exist_ok=True)
+            path = write_config(path, model, tasks, RUNS / "serve_config.yaml")
+    raise typer.Exit(main([str(path)]))
+
+
+def stop() -> None:
+    """End the service, also what a killed run has left."""
+    from serving.stop import main
+
+    main()
+
+
+def status(
+    url: Annotated[str, typer.Option(help="Address of the service.")] = "http://localhost:8000",
+    key: KeyOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Whether a service answers and is ready, and what it serves."""
+    from annotator.client import Client, Patience
+
+    with told_in_one_line(), Client(url, key=key, patience=Patience(STATUS_SECONDS, attempts=1)) as client:
+        try:
+            client.check_ready()
+        except Unavailable as error:
+            raise Failure(f"the service at {url} is not ready: {error}", Exit.NO_SERVICE) from error
+        model, tasks = client.model(), client.tasks()
+    told: dict[str, Any] = {
+        "url": url,
+        "ready": True,
+        **model.model_dump(),
+        "tasks": {task.name: len(task.labels) for task in tasks},
+    }
+    if json:
+        print(dumps(told))
+        return
+    print_status(told)
+
+
+def print_status(told: dict[str, Any]) -> None:
+    """Print it for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="cyan")
+    table.add_row("service", f"{told['url']}, ready")
+    table.add_row("model", f"{told['name']} {told['version']}")
+    for i, (name, labels) in enumerate(told["tasks"].items()):
+        table.add_row("" if i else "tasks", f"{name} ({labels} labels)")
+    Console().print(table)
+
+
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="Starts of each placement.")] = 3,
+    seconds: Annotated[int, typer.Option(min=1, help="Length of each load.")] = 6,
+) -> None:
+    """Measure the three placements side by side; starts and stops the service, and needs wrk."""
+    from shutil import which
+
+    from benchmarks.placements import main
+    from serving.launch import StartError
+    from serving.processes import our_processes
+
+    if which("wrk") is None:
+        raise Failure("bench needs wrk: apt install wrk, or the like, brings it")
+    if our_processes():
+        raise Failure("the service of this folder runs: annotator stop ends it")
+    try:
+        main(["--rounds", str(rounds), "--seconds", str(seconds)])
+    except StartError as error:
+        raise Failure(str(error)) from error

@@ -1,0 +1,126 @@
+"""`annotator train`, `evaluate`, `export` and `import-deeppavlov`, thin over training/."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from graph.model_directory import ModelDirectory
+from graph.pipeline import load_pipeline
+from graph.tasks import load_tasks
+from tests import ROOT, TASKS_FILE
+from tests.annotator.conftest import Run
+from tests.tiny import TASKS, tiny_recipe, write_data, write_recipe, write_tasks
+from training.evaluate import as_plain, score_split
+
+GOLDEN = ROOT / "tests" / "training" / "golden" / "bert"
+
+
+@pytest.fixture
+def trained(run: Run, tiny_base: Path, tmp_path: Path) -> Path:
+    """A folder in which `annotator train` has trained tasks of one's own: data, tasks.yaml, recipe.yaml, model, run."""
+    write_data(tmp_path / "data")
+    write_tasks(tmp_path / "tasks.yaml")
+    write_recipe(tmp_path / "recipe.yaml", tiny_recipe(tiny_base))
+    common = ["--config", tmp_path / "recipe.yaml", "--tasks", tmp_path / "tasks.yaml", "--work", tmp_path / "run"]
+    ended = run("train", tmp_path / "data", *common, "--out", tmp_path / "model")
+    assert ended.status == 0, ended.err
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_other_tasks_are_trained_evaluated_exported_and_annotated(run: Run, trained: Path) -> None:
+    tasks = ["--tasks", trained / "tasks.yaml"]
+    model = ModelDirectory.open(trained / "model", trained / "tasks.yaml")
+    assert model.tasks == TASKS
+    expected = as_plain(score_split(load_pipeline(model), trained / "data", "test"))
+
+    options = ["--model", model.path, *tasks, "--threads", 1]
+    ended = run("evaluate", trained / "data", *options, "--json", "--confusion", trained / "pictures")
+    assert json.loads(ended.out) == expected
+    pictures = sorted((trained / "pictures").iterdir())
+    assert [path.name for path in pictures] == sorted(f"{task.name}.png" for task in TASKS)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+    shown = run("evaluate", trained / "data", *options, "--by-origin").out
+    for task in TASKS:
+        assert f"{100 * expected[task.name]['all']['accuracy']:.1f}" in shown
+    assert "written" in shown
+    assert "mean" in shown
+
+    again = ["--config", trained / "recipe.yaml", "--work", trained / "run", "--out", trained / "exported"]
+    ended = run("export", trained / "data", *again, *tasks, "--json")
+    assert ended.status == 0, ended.err
+    assert json.loads(ended.out) == expected
+    exported = ModelDirectory.open(trained / "exported", trained / "tasks.yaml")
+    assert exported.manifest.files["heads.safetensors"] == model.manifest.files["heads.safetensors"]
+
+    ended = run("annotate", "apple", "--json", "--model", exported.path, *tasks)
+    assert list(json.loads(ended.out)["tasks"]) == [task.name for task in TASKS]
+
+    ended = run("train", trained / "data", "--config", trained / "recipe.yaml", *tasks, "--work", trained / "run")
+    assert (ended.status, ended.err.count("\n")) == (1, 1)
+    assert "add --resume to go on" in ended.err
+
+
+def test_a_head_is_trained_and_the_way_to_serve_it_is_told(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "wish.tsv"
+    texts = [(f"coffee {n}", "drink") for n in range(12)] + [(f"bread {n}", "eat") for n in range(12)]
+    table.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in texts), "utf-8")
+    out = tmp_path / "grown"
+    ended = run("train", "--head", "wish", table, "--model", tiny_model, "--tasks", TASKS_FILE, "--out", out)
+    assert ended.status == 0, ended.err
+    last = ended.out.splitlines()[-1]
+    assert last == f"annotator serve --model {out} --tasks {tmp_path}/grown.tasks.yaml"
+    assert ModelDirectory.open(out, tmp_path / "grown.tasks.yaml").tasks[-1].labels == ("drink", "eat")
+    assert "test" in ended.out
+
+    ended = run("train", "--head", "wish", table, "--model", tiny_model, "--tasks", TASKS_FILE, "--out", out)
+    assert (ended.status, ended.err) == (1, f"annotator: {out} exists already: remove it, or name another place\n")
+    ended = run(
+        "train", "--head", load_tasks(TASKS_FILE)[0].name, table, "--model", tiny_model, "--out", tmp_path / "n"
+    )
+    assert (ended.status, ended.err.count("\n")) == (1, 1)
+
+
+def test_first_mistakes_are_one_line(run: Run, tmp_path: Path, tiny_model: Path) -> None:
+    none, empty = tmp_path / "none", tmp_path / "empty"
+    empty.mkdir()
+    mistakes: list[tuple[list[object], str]] = [
+        (["train", none], f"no folder {none}"),
+        (["train", empty, "--config", none], "none"),
+        (["train", "--head", "wish", none], f"no file {none}: --head takes a TSV file"),
+        (["evaluate", none], f"no folder {none}"),
+        (["evaluate", empty, "--model", none], f"no model directory at {none}"),
+        (["evaluate", empty, "--model", tiny_model], "No such file or directory"),
+        (["evaluate", empty, "--split", "exam"], "exam"),
+        (["export", none], f"no folder {none}"),
+        (["export", empty, "--work", none], f"no training run at {none}"),
+        (["import-deeppavlov", none, "--backbone", none, "--out", tmp_path / "out"], "none"),
+        (["import-deeppavlov", none], "--backbone"),
+    ]
+    for arguments, said in mistakes:
+        ended = run(*arguments)
+        assert (ended.status in (1, 2), ended.err.count("\n"), ended.out) == (True, 1, ""), (arguments, ended)
+        assert said in ended.err
+
+
+@pytest.mark.slow
+def test_a_deeppavlov_checkpoint_is_imported(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "imported"
+    ended = run("import-deeppavlov", GOLDEN / "model.pth.tar", "--backbone", GOLDEN / "backbone", "--out", out)
+    assert ended.status == 0, ended.err
+    ModelDirectory.open(out, TASKS_FILE).verify()
+
+
+def test_training_without_its_packages_says_which_to_install(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    ended = run("evaluate", tmp_path)
+    assert (ended.status, ended.err.count("\n")) == (1, 1)
+    assert "pip install 'annotator[train]'" in ended.err
