@@ -133,8 +133,6 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write the best weights so far of a training run that is under way or was broken off."""
-    from graph.tasks import load_tasks
-
     check_folder(data)
     with needs("train"):
         from training.export import export as write_model
@@ -146,10 +144,10 @@ def export(
         checkpoint = (work or Path("runs") / recipe.name) / "checkpoint.pt"
         if not checkpoint.exists():
             raise Failure(f"no training run at {checkpoint}: --work names its folder", Exit.USAGE)
-        trainer = Trainer(recipe, load_tasks(tasks_file), data, checkpoint, lambda line: print(line, file=sys.stderr))
+        trainer = Trainer(recipe, tasks_file, data, checkpoint, lambda line: print(line, file=sys.stderr))
         trainer.resume()
         if not trainer.best_model:
-            raise Failure(f"{checkpoint}: no epoch has ended yet, there are no best weights so far")
+            raise Failure(f"{checkpoint}: it was not validated yet, there are no best weights so far")
         trainer.model.load_state_dict(trainer.best_model)
         target = out or Path("models") / recipe.name
         scores = write_model(trainer.model, recipe, tasks_file, data, target)

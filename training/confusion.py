@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 from graph.pipeline import Pipeline
 from graph.tasks import Task
 from training.data import Row, Split, read_rows
-from training.evaluate import CHUNK_ROWS
+from training.evaluate import pool
 
 # Above so many labels numbers in the cells are too small to read.
 NUMBERED_LABELS = 16
@@ -31,10 +31,7 @@ def draw_split(pipeline: Pipeline, data: Path, split: Split, folder: Path) -> No
 
 def confusion(pipeline: Pipeline, task: Task, rows: Sequence[Row]) -> NDArray[np.int64]:
     """Int64 `(classes, classes)`: how many rows of the label of each line were given the label of each column."""
-    answered: list[int] = []
-    for i in range(0, len(rows), CHUNK_ROWS):
-        pooled = pipeline.pooled([row.text for row in rows[i : i + CHUNK_ROWS]])
-        answered += pipeline.heads[task.name](pooled).argmax(axis=1).tolist()
+    answered = pipeline.heads[task.name](pool(pipeline, rows)).argmax(axis=1)
     matrix: NDArray[np.int64] = confusion_matrix([row.label for row in rows], answered, labels=range(len(task.labels)))
     return matrix
 

@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,12 +23,13 @@ from pydantic import ValidationError
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
-from graph.heads import Head, softmax
+from graph.heads import Head
 from graph.model_directory import Manifest, ManifestTask, ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from graph.tasks import Task, load_tasks
+from training.calibrate import LEAST_CHANCE, Answers, fit_temperature
 from training.data import Row, Split, text_hash
-from training.evaluate import Score, as_plain, score_rows
+from training.evaluate import Score, as_plain, pool, score_rows
 from training.manifest import data_records, sha256_of, write_manifest
 from training.noise import spoken
 
@@ -41,10 +42,10 @@ HELD_OUT_SHARE = 0.15
 LEAST_TEXTS = 3
 # Inverse strengths of the penalty that are tried; valid decides.
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
-TEMPERATURES = np.geomspace(0.25, 4.0, 81)
+# A handful of held-out texts that are all answered right would ask for certainty.
+LEAST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.5, 4.0
 # Who wrote the rows, where the table does not say.
 DEFAULT_ORIGIN = "unnamed"
-CHUNK_TEXTS = 2048
 
 
 @dataclass(frozen=True)
@@ -183,47 +184,26 @@ def split_rows(rows: Sequence[Row], labels: Sequence[str], seed: int) -> dict[Sp
 
 
 def fit_head(task: Task, pipeline: Pipeline, splits: dict[Split, list[Row]]) -> Fit:
-    """Fit with each strength and keep what valid finds most likely, each at its best temperature."""
+    """Fit with each strength and keep what valid finds most likely, each at its own temperature."""
     # Each text twice, as written and as speech recognition would write it: users come both ways.
-    texts = [form for row in splits["train"] for form in (row.text, spoken(row.text))]
-    vectors, classes = _pooled(pipeline, texts), np.repeat(_classes(splits["train"]), 2)
-    valid, truth = _pooled(pipeline, [row.text for row in splits["valid"]]), _classes(splits["valid"])
-    fits = [_fit(task, vectors, classes, valid, truth, strength) for strength in STRENGTHS]
-    return min(fits, key=lambda fit: fit.loss)
+    rows = [form for row in splits["train"] for form in (row, replace(row, text=spoken(row.text)))]
+    vectors, classes = pool(pipeline, rows), [row.label for row in rows]
+    truth = np.eye(len(task.labels), dtype=np.float32)[[row.label for row in splits["valid"]]]
+    valid = Answers(splits["valid"], pool(pipeline, splits["valid"]), truth)
+    return min((_fit(task, vectors, classes, valid, strength) for strength in STRENGTHS), key=lambda fit: fit.loss)
 
 
-def _fit(
-    task: Task,
-    vectors: NDArray[np.float32],
-    classes: NDArray[np.int64],
-    valid: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    strength: float,
-) -> Fit:
+def _fit(task: Task, vectors: NDArray[np.float32], classes: Sequence[int], valid: Answers, strength: float) -> Fit:
     regression = LogisticRegression(C=strength, max_iter=2000).fit(vectors, classes)
     weight, bias = regression.coef_, regression.intercept_
     if len(task.labels) == 2:  # one row for two classes: the first is what the other is held against
         weight, bias = np.concatenate([np.zeros_like(weight), weight]), np.array([0.0, bias[0]])
-    logits = valid @ weight.T + bias
-    losses = [_loss(logits / temperature, truth) for temperature in TEMPERATURES]
-    best = int(np.argmin(losses))
     # In C order: safetensors writes the bytes as they lie, and would mix up the rows of any other.
-    weight = np.ascontiguousarray(weight, dtype=np.float32)
-    head = Head(task, weight, bias.astype(np.float32), float(TEMPERATURES[best]))
-    return Fit(head, strength, losses[best])
-
-
-def _loss(logits: NDArray[Any], truth: NDArray[np.int64]) -> float:
-    likely = softmax(logits)[np.arange(len(truth)), truth]
-    return float(-np.log(np.maximum(likely, 1e-12)).mean())
-
-
-def _pooled(pipeline: Pipeline, texts: Sequence[str]) -> NDArray[np.float32]:
-    return np.concatenate([pipeline.pooled(texts[i : i + CHUNK_TEXTS]) for i in range(0, len(texts), CHUNK_TEXTS)])
-
-
-def _classes(rows: Sequence[Row]) -> NDArray[np.int64]:
-    return np.array([row.label for row in rows], dtype=np.int64)
+    head = Head(task, np.ascontiguousarray(weight, dtype=np.float32), bias.astype(np.float32))
+    temperature = min(max(fit_temperature(head, valid), LEAST_TEMPERATURE), HIGHEST_TEMPERATURE)
+    head = replace(head, temperature=temperature)
+    likely = (head.probabilities(valid.pooled) * valid.truth).sum(axis=1)
+    return Fit(head, strength, float(-np.log(np.maximum(likely, LEAST_CHANCE)).mean()))
 
 
 def write_copy(

@@ -61,7 +61,7 @@ def test_the_manifest_tells_of_the_head(grown: Path, tiny_model: Path) -> None:
     assert manifest.name == "grown"
     assert manifest.tasks[:-1] == before.manifest.tasks
     assert (manifest.tasks[-1].name, manifest.tasks[-1].labels) == ("wish", ("drink", "eat", "leave"))
-    assert 0.25 <= manifest.temperatures["wish"] <= 4
+    assert 0.5 <= manifest.temperatures["wish"] <= 4
     assert manifest.data[-1] == {"task": "wish", "origin": "unnamed", "rows": 42, "licence": "not stated"}
     assert manifest.training["heads"]["wish"]["on"] == before.version
     changed = {name for name, digest in manifest.files.items() if digest != before.manifest.files[name]}
