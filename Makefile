@@ -8,9 +8,9 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: serve update stop test check train clean
 
-# The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml]
+# The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml] [HOST=0.0.0.0]
 serve: $(VENV)/serving.installed
-	@exec $(BIN)/python -m serving.launch $(CONFIG)
+	@exec $(BIN)/python -m serving.launch $(CONFIG) $(if $(HOST),--host $(HOST))
 
 # Lays a changed config over the service that runs; a wrong one touches nothing.
 update: $(VENV)/serving.installed

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from serving.launch import wait_until_ready
+from serving.preflight import read_config
 from serving.processes import our_processes
 from serving.settings import PROJECT
 
@@ -69,7 +70,7 @@ def running(config: Path) -> Iterator[float]:
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "serving.launch", config], cwd=PROJECT, stdout=subprocess.DEVNULL)
     try:
-        wait_until_ready(process, PORT)
+        wait_until_ready(process, read_config(config))
         yield time.monotonic() - began
     finally:
         subprocess.run([sys.executable, "-m", "serving.stop"], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)

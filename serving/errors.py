@@ -2,11 +2,14 @@
 
 AnnotatorError
 ├── MalformedJson       400  the body is not JSON
+├── MalformedHttp       400  a header cannot be read
+├── KeyMissing          401  no valid API key
 ├── NoSuchPath          404
 ├── WrongMethod         405
 ├── BodyTooLarge        413  more bytes than the limit
 ├── InvalidField        422  JSON of the wrong shape or type; names the field
 ├── TooLong             422  more tokens than the limit, where cutting was forbidden
+├── HeadersTooLarge     431  more bytes than the limit
 ├── AnnotationFailed    500  a stage could not compute this request
 ├── Overloaded          503  more is waiting than the limit; with Retry-After
 └── Unavailable         503  the graph does not answer; with Retry-After
@@ -38,7 +41,7 @@ class AnnotatorError(Exception):
 
     def response(self) -> JSONResponse:
         """`{"error": {"type": ..., "message": ...}}` with the error's status."""
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.status == 503 else None
+        headers = {503: {"Retry-After": str(RETRY_AFTER_SECONDS)}, 401: {"WWW-Authenticate": "Bearer"}}.get(self.status)
         return JSONResponse({"error": {"type": self.type, "message": str(self)}}, self.status, headers)
 
 
@@ -46,6 +49,18 @@ class MalformedJson(AnnotatorError):
     """The body is not JSON."""
 
     status, type = 400, "malformed_json"
+
+
+class MalformedHttp(AnnotatorError):
+    """A header cannot be read."""
+
+    status, type = 400, "malformed_http"
+
+
+class KeyMissing(AnnotatorError):
+    """The request has no valid API key."""
+
+    status, type = 401, "key_missing"
 
 
 class NoSuchPath(AnnotatorError):
@@ -76,6 +91,12 @@ class TooLong(AnnotatorError):
     """An utterance has more tokens than the limit, and the request forbids to cut it."""
 
     status, type = 422, "too_long"
+
+
+class HeadersTooLarge(AnnotatorError):
+    """The headers have more bytes than the limit."""
+
+    status, type = 431, "headers_too_large"
 
 
 class AnnotationFailed(AnnotatorError):

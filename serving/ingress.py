@@ -9,6 +9,7 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from graph.model_directory import ModelDirectory
+from serving.access import Access, load_keys
 from serving.annotator import Annotator
 from serving.description import describe
 from serving.http import http_app
@@ -33,11 +34,13 @@ class Ingress:
         model = ModelDirectory.open(settings.model_path, settings.tasks_path)
         self._annotator = Annotator(model.tasks, make_trip(settings, deployments), settings)
         self._description = describe(model, settings)
+        self._keys = load_keys(settings)
         self._started = False
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve when the replica is built; the name is Serve's."""
-        return http_app(self._annotator, self._description)
+        app = http_app(self._annotator, self._description)
+        return app if self._keys is None else Access(app, self._keys)
 
     def reconfigure(self, user_config: Mapping[str, Any]) -> None:
         """Called by Serve with the deployment's user_config, before the first request and whenever it changes.

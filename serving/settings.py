@@ -1,9 +1,13 @@
-"""What the operator chooses: the arguments of the application in serve_config.yaml."""
+"""What the operator chooses: environment, then the application's arguments in the Serve config, then the default.
+
+In the environment the names are upper case behind `ANNOTATOR_`: ANNOTATOR_BODY_BYTES=1000000.
+"""
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from graph.encoder import DEFAULT_RUNTIME, RuntimeName
 from graph.tokenizer import DEFAULT_MAX_TOKENS, LEAST_MAX_TOKENS
@@ -11,6 +15,9 @@ from graph.tokenizer import DEFAULT_MAX_TOKENS, LEAST_MAX_TOKENS
 Placement = Literal["split", "packed", "fused"]
 
 PROJECT = Path(__file__).parent.parent
+
+
+ENVIRONMENT_PREFIX = "ANNOTATOR_"
 
 
 class Limits(BaseModel):
@@ -25,10 +32,27 @@ class Limits(BaseModel):
     )
 
 
-class Settings(Limits):
+class Settings(Limits, BaseSettings):
     """The builder's arguments. Relative paths start at the project's folder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENVIRONMENT_PREFIX,
+        hide_input_in_errors=True,  # it may be a key
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003, pydantic-settings passes all of these by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before what the config says."""
+        return env_settings, init_settings
 
     name: str = Field(
         default="annotator", pattern=r"^[A-Za-z0-9_.-]+$", description="name of the model in answers and paths"
@@ -47,6 +71,13 @@ class Settings(Limits):
     batches_in_flight: int = Field(default=2, ge=1, description="trips at once, an ingress replica")
     encoder_batch_tokens: int = Field(default=4096, ge=1, description="most tokens in one run of an encoder replica")
 
+    api_keys: SecretStr = Field(
+        default=SecretStr(""), description="API keys, separated by commas; set it in the environment and nowhere else"
+    )
+    api_keys_file: Path | None = Field(
+        default=None, description="file with an API key a line, read again when it changes; without keys all may ask"
+    )
+
     @property
     def model_path(self) -> Path:
         """The model directory, absolute."""
@@ -56,3 +87,8 @@ class Settings(Limits):
     def tasks_path(self) -> Path:
         """The task file, absolute."""
         return PROJECT / self.tasks
+
+    @property
+    def api_keys_path(self) -> Path | None:
+        """The file of API keys, absolute, if there is one."""
+        return PROJECT / self.api_keys_file if self.api_keys_file else None

@@ -69,7 +69,7 @@ def tune(tasks: Sequence[Task], settings: Settings, user_config: Mapping[str, An
     try:
         tuning = Tuning.model_validate(user_config)
         _check_names("limits", tuning.limits, Limits.model_fields)
-        limited = Settings.model_validate(settings.model_dump() | tuning.limits)
+        limits = Limits.model_validate(settings.model_dump(include=set(Limits.model_fields)) | tuning.limits)
     except ValidationError as error:
         raise TuningError(first_problem(error)) from None
     names = {task.name for task in tasks}
@@ -80,7 +80,7 @@ def tune(tasks: Sequence[Task], settings: Settings, user_config: Mapping[str, An
         tasks=tuple(_with_threshold(task, tuning.thresholds.get(task.name)) for task in tasks),
         heads={task.name: tuning.temperatures.get(task.name) for task in tasks},
         default_tasks=tuple(task.name for task in tasks if task.name in (tuning.default_tasks or names)),
-        settings=limited,
+        settings=settings.model_copy(update=limits.model_dump()),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from serving.launch import StartError, check_config
+from serving.preflight import StartError, read_config
 from serving.settings import PROJECT
 
 WAIT_SECONDS = 180
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("config", nargs="?", type=Path, default=PROJECT / "serve_config.yaml", help="Serve's config")
     options = parser.parse_args(arguments)
     try:
-        check_config(options.config)
+        read_config(options.config)
         _serve("deploy", str(options.config.resolve()))
         wait_until_running()
     except StartError as error:

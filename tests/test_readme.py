@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -53,7 +54,9 @@ async def test_the_modern_answer_is_what_the_shipped_model_answers() -> None:
 
 def test_every_setting_stands_in_the_table_with_its_default() -> None:
     for name, field in Settings.model_fields.items():
-        assert f"| `{name}` | `{field.default}` | {field.description} |" in README
+        # What has no value by default has an empty cell, in which no secret could show either.
+        default = f"`{field.default}`" if isinstance(field.default, str | int | float | Path) else ""
+        assert f"| `{name}` | {default} | {field.description} |".replace("|  |", "| |") in README
 
 
 def test_every_key_of_user_config_stands_in_the_table_and_the_example_is_one_that_is_accepted() -> None:

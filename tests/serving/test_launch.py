@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from serving import launch
+from serving import launch, preflight
+from serving.preflight import StartError, check_memory, check_ports, read_config
 from serving.settings import PROJECT
 
 CONFIG = PROJECT / "serve_config.yaml"
@@ -36,7 +37,8 @@ def cannot_start(capsys: pytest.CaptureFixture[str], config: Path) -> str:
 
 
 def test_the_real_config_can_start() -> None:
-    assert launch.check_config(CONFIG) == 8000
+    plan = read_config(CONFIG)
+    assert (plan.host, plan.port, plan.replicas) == ("127.0.0.1", 8000, 12)
 
 
 def test_a_missing_config_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -83,13 +85,50 @@ def test_a_taken_port_is_named() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(launch.StartError, match=f"port {port} is taken"):
-            launch.check_ports(port)
+        with pytest.raises(StartError, match=f"port {port} is taken"):
+            check_ports(port)
 
 
 def test_only_one_launcher_a_checkout(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with path.open("a+") as first, path.open("a+") as second:
         launch.take_lock(first)
-        with pytest.raises(launch.StartError, match="make stop"):
+        with pytest.raises(StartError, match="make stop"):
             launch.take_lock(second)
+
+
+def test_too_little_memory_is_said_with_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = read_config(CONFIG)
+    monkeypatch.setattr(preflight, "available_mb", lambda: 2099)
+    with pytest.raises(StartError, match=r"too little memory: 2,099 MB .* 12 replicas need about 2,100 MB"):
+        check_memory(plan)
+    monkeypatch.setattr(preflight, "available_mb", lambda: 2100)
+    check_memory(plan)
+
+
+def test_the_memory_of_a_container_counts_if_it_is_less(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 9000000 kB\nMemAvailable: 4000000 kB\n")
+    assert preflight.available_mb(meminfo, tmp_path / "none") == 4000
+    (tmp_path / "memory.current").write_text("100000000\n")
+    for limit, available in (("max", 4000), ("1100000000", 1000), ("9000000000", 4000)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert preflight.available_mb(meminfo, tmp_path) == available
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("ANNOTATOR_BODY_BYTES", "0", "ANNOTATOR_BODY_BYTES in the environment"),
+        ("ANNOTATOR_BODY_BYTE", "10", "ANNOTATOR_BODY_BYTE in the environment: there is no such setting"),
+        ("ANNOTATOR_API_KEYS", "short", "api_keys"),
+        ("ANNOTATOR_API_KEYS_FILE", "/nowhere/keys", "/nowhere/keys"),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str, named: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    said = cannot_start(capsys, CONFIG)
+    assert named in said
+    assert variable != "ANNOTATOR_API_KEYS" or value not in said

