@@ -9,6 +9,7 @@ import pytest
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from serving.settings import PROJECT, Settings
+from tests.models import own_sets
 from training.data import read_seen, text_hash
 
 LINES = Path(__file__).parent / "chat_lines.tsv"
@@ -104,3 +105,41 @@ def test_the_shipped_model_says_where_it_comes_from() -> None:
 def test_the_shipped_model_is_small() -> None:
     folder = PROJECT / Settings().model
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 40_000_000
+
+
+@functools.cache
+def own_results() -> dict[str, own_sets.Result]:
+    return own_sets.results_of(shipped())
+
+
+def test_no_line_of_the_own_sets_was_trained_on() -> None:
+    lines = [line["text"] for name in ("chat", "toxicity", "everyday") for line in own_sets.read(f"{name}.tsv")]
+    assert len(lines) > 1300
+    assert [text for text in lines if text_hash(text) in seen()] == []
+
+
+def test_the_own_sets_are_as_large_as_they_must_be() -> None:
+    results = own_results()
+    assert results["chat, all"].lines >= 400
+    assert all(results[f"chat, {task.name}"].lines >= 40 for task in shipped().tasks)
+    for task in shipped().tasks:
+        assert {line["label"] for line in own_sets.read("chat.tsv") if line["task"] == task.name} == set(task.labels)
+    assert sum(results[f"toxicity, {group}"].lines for group in own_sets.GROUPS) >= 400
+    assert results["everyday"].lines >= 300
+    assert len(own_sets.read("identity_terms.tsv")) >= 40
+
+
+def test_own_chat_lines_are_right() -> None:
+    assert own_results()["chat, all"].share >= 0.88
+
+
+@pytest.mark.parametrize("group", own_sets.GROUPS)
+def test_abuse_is_found_and_everything_else_left_alone(group: str) -> None:
+    result = own_results()[f"toxicity, {group}"]
+    assert result.share >= 0.85, result.wrong
+
+
+@pytest.mark.parametrize("part", ["everyday", "identity terms"])
+def test_harmless_lines_are_seldom_called_toxic(part: str) -> None:
+    result = own_results()[part]
+    assert result.share >= 0.97, result.wrong
