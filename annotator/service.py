@@ -101,7 +101,7 @@ def bench(
     from shutil import which
 
     from benchmarks.placements import main
-    from serving.launch import StartError
+    from serving.preflight import StartError
     from serving.processes import our_processes
 
     if which("wrk") is None:

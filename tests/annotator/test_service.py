@@ -9,7 +9,7 @@ import yaml
 
 from annotator.serve_config import write_config
 from graph.errors import TasksError
-from serving.launch import check_config
+from serving.preflight import read_config
 from serving.settings import PROJECT
 from tests import TASKS_FILE
 from tests.annotator.conftest import VERSION, Run, Stub
@@ -79,7 +79,7 @@ def test_a_config_with_another_model_alone_is_the_same_otherwise(tmp_path: Path,
     before, after = (yaml.safe_load(path.read_text("utf-8")) for path in (base, out))
     after["applications"][0]["args"]["model"] = before["applications"][0]["args"]["model"]
     assert after == before
-    assert check_config(out) == 8000
+    assert read_config(out).port == 8000
 
 
 def test_a_task_file_that_is_none_is_refused(tmp_path: Path) -> None:
