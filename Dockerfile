@@ -1,0 +1,36 @@
+# The service on one machine, and the image of every node of a Ray cluster: docs/deployment.md.
+FROM python:3.11-slim-bookworm AS base
+
+FROM base AS install
+WORKDIR /app
+# Only what decides the dependencies, so that a change of code does not install them again. Editable: of the packages
+# the install notes the folders alone, and the code in /app is what runs.
+COPY pyproject.toml constraints.txt ./
+RUN mkdir annotator benchmarks graph serving training \
+    && touch README.md \
+    && pip install --no-cache-dir --prefix=/installed --constraint constraints.txt --editable .
+
+FROM base
+# As process 1 tini hands signals on and takes in what Ray's processes leave behind. No version: Debian's mirrors keep
+# only the newest of a release.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 1000 --create-home annotator \
+    && install --directory --owner annotator /app/runs
+WORKDIR /app
+# Into the system's own Python: KubeRay starts Ray from a login shell, whose PATH knows no virtual environment.
+COPY --from=install /installed /usr/local
+COPY . .
+USER 1000
+ENV PYTHONUNBUFFERED=1 \
+    RAY_USAGE_STATS_ENABLED=0
+EXPOSE 8000
+# Ready is: a real utterance has just gone through the whole graph.
+HEALTHCHECK --interval=15s --timeout=6s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/ready', timeout=5)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["tini", "--"]
+# All in one replica: for one machine. Another placement: another file.
+CMD ["python", "-m", "serving.launch", "configs/serve/fused.yaml"]
