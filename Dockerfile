@@ -24,12 +24,14 @@ WORKDIR /app
 COPY --from=install /installed /usr/local
 COPY . .
 USER 1000
-ENV PYTHONUNBUFFERED=1 \
+# HTTP on all interfaces of the container: who reaches them is said where it is run.
+ENV ANNOTATOR_HTTP_HOST=0.0.0.0 \
+    PYTHONUNBUFFERED=1 \
     RAY_USAGE_STATS_ENABLED=0
 EXPOSE 8000
 # Ready is: a real utterance has just gone through the whole graph.
-HEALTHCHECK --interval=15s --timeout=6s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/ready', timeout=5)"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --start-interval=5s --retries=3 \
+    CMD ["python", "-m", "serving.health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--"]
 # All in one replica: for one machine. Another placement: another file.

@@ -4,8 +4,9 @@ import importlib.util
 import shlex
 from pathlib import Path
 
-from serving.launch import RUNS, STOP_SECONDS, check_config
-from serving.settings import PROJECT
+from serving.launch import RUNS, STOP_SECONDS
+from serving.preflight import read_config
+from serving.settings import PROJECT, Settings
 
 UNIT = (PROJECT / "configs" / "systemd" / "annotator.service").read_text("utf-8")
 SETTINGS = dict(line.split("=", 1) for line in UNIT.splitlines() if "=" in line and not line.startswith("#"))
@@ -17,12 +18,12 @@ def test_it_starts_what_make_serve_starts() -> None:
     assert (python, flag) == (str(HOME / ".venv" / "bin" / "python"), "-m")
     assert importlib.util.find_spec(module) is not None
     assert f"-m {module} " in (PROJECT / "Makefile").read_text("utf-8")
-    assert check_config(PROJECT / config) == 8000
+    assert read_config(PROJECT / config).settings.placement == "fused"
 
 
 def test_the_launcher_has_time_to_end_everything_in_order() -> None:
     assert SETTINGS["KillMode"] == "mixed"
-    assert int(SETTINGS["TimeoutStopSec"]) > STOP_SECONDS
+    assert int(SETTINGS["TimeoutStopSec"]) > Settings().answer_seconds + STOP_SECONDS
 
 
 def test_what_the_launcher_writes_is_writable() -> None:
