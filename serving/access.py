@@ -124,7 +124,7 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application around another."""
         if scope["type"] == "http" and not self._keys.accept(_key_of(scope)):
-            return await KeyMissing("a valid API key is needed").response()(scope, receive, send)
+            return await KeyMissing("a valid API key is needed").response(scope["path"])(scope, receive, send)
         return await self._app(scope, receive, send)
 
 

@@ -21,6 +21,7 @@ from serving.body import json_object, read_body
 from serving.clock import clock_of
 from serving.description import Description
 from serving.errors import InvalidField, TooLong, first_problem
+from serving.schemas import Positive, TaskName
 
 
 def _as_list(inputs: Any) -> Any:
@@ -35,10 +36,13 @@ class AnnotateRequest(BaseModel):
     inputs: Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])] = Field(
         description="an utterance, or a list of them; any string is one, also an empty one"
     )
-    tasks: list[str] | None = Field(
-        default=None, min_length=1, description="names of the tasks to compute; all where it is not given"
+    tasks: list[TaskName] | None = Field(
+        default=None,
+        min_length=1,
+        json_schema_extra={"uniqueItems": True},
+        description="names of the tasks to compute; all where it is not given",
     )
-    top_k: int | None = Field(default=None, ge=1, description="only so many labels a task: the highest, highest first")
+    top_k: Positive | None = Field(default=None, description="only so many labels a task: the highest, highest first")
     threshold: float | None = Field(default=None, ge=0, le=1, description="only labels with at least this score")
     raw_scores: bool = Field(default=False, description="probabilities before the rule that a task may have")
     truncate: bool = Field(
@@ -61,7 +65,7 @@ def routes(annotator: Annotator, description: Description) -> list[Route]:
         clock = clock_of(request)
         clock.add(*answer.seconds)
         if not asked.truncate:
-            refuse_too_long(answer, description.max_tokens)
+            refuse_too_long("inputs", answer, description.max_tokens)
         with clock.stage("merge"):
             model = {"name": description.name, "version": description.version}
             body = orjson.dumps({"model": model, "annotations": annotations(answer, asked)})
@@ -95,10 +99,10 @@ def parse(body: bytes, names: Collection[str]) -> AnnotateRequest:
     return asked
 
 
-def refuse_too_long(answer: Answer, limit: int) -> None:
-    """Raise TooLong when an utterance had to be cut."""
+def refuse_too_long(field: str, answer: Answer, limit: int) -> None:
+    """Raise TooLong when an utterance of the field had to be cut."""
     for i in np.flatnonzero(answer.uncut > answer.tokens):
-        raise TooLong(f"inputs[{i}] has {answer.uncut[i]} tokens, the limit is {limit}; truncate: true cuts it")
+        raise TooLong(f"{field}[{i}] has {answer.uncut[i]} tokens, the limit is {limit}; truncate: true cuts it")
 
 
 def annotations(answer: Answer, asked: AnnotateRequest) -> list[dict[str, Any]]:

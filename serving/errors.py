@@ -1,4 +1,4 @@
-"""Everything that is answered instead of annotations, with its status, in one JSON shape.
+"""Everything that is answered instead of annotations, with its status, in one JSON shape; /v2 has its protocol's.
 
 AnnotatorError
 ├── MalformedJson       400  the body is not JSON
@@ -26,6 +26,10 @@ RETRY_AFTER_SECONDS = 1
 LONGEST_NAME = 100
 
 
+def _of_protocol(path: str) -> bool:
+    return f"{path}/".startswith("/v2/")
+
+
 def first_problem(error: ValidationError) -> str:
     """The first thing that pydantic found wrong, in one line that names the field as JSON paths are written."""
     first = error.errors(include_url=False, include_input=False)[0]
@@ -39,10 +43,20 @@ class AnnotatorError(Exception):
     status: ClassVar[int]
     type: ClassVar[str]
 
-    def response(self) -> JSONResponse:
-        """`{"error": {"type": ..., "message": ...}}` with the error's status."""
+    def response(self, path: str) -> JSONResponse:
+        """`{"error": {"type": ..., "message": ...}}` with the error's status; below /v2 in that protocol's shape.
+
+        Args:
+            path: of the request.
+        """
         headers = {503: {"Retry-After": str(RETRY_AFTER_SECONDS)}, 401: {"WWW-Authenticate": "Bearer"}}.get(self.status)
-        return JSONResponse({"error": {"type": self.type, "message": str(self)}}, self.status, headers)
+        error = str(self) if _of_protocol(path) else {"type": self.type, "message": str(self)}
+        return JSONResponse({"error": error}, self.status_at(path), headers)
+
+    @classmethod
+    def status_at(cls, path: str) -> int:
+        """Its status; the Open Inference Protocol has only one for all that can be wrong with a body."""
+        return 400 if cls.status == 422 and _of_protocol(path) else cls.status
 
 
 class MalformedJson(AnnotatorError):

@@ -29,9 +29,9 @@ class Headers:
             headers = scope["headers"]
             if sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES:
                 error = HeadersTooLarge(f"the headers may have at most {HEADER_BYTES} bytes")
-                return await error.response()(scope, receive, send)
+                return await error.response(scope["path"])(scope, receive, send)
             if not all(_is_text(name) and _is_text(value) for name, value in headers):
-                return await MalformedHttp("a header is not UTF-8").response()(scope, receive, send)
+                return await MalformedHttp("a header is not UTF-8").response(scope["path"])(scope, receive, send)
             scope["headers"] = [(name, value) for name, value in headers if name not in RESERVED]
         return await self._app(scope, receive, send)
 

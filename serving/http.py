@@ -3,18 +3,14 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from serving import annotate, description, original, page
+from serving import annotate, description, docs, inference_protocol, openapi, original, page, readiness
 from serving.annotator import Annotator
 from serving.clock_header import ClockHeader
 from serving.description import Description
 from serving.errors import AnnotationFailed, AnnotatorError, NoSuchPath, WrongMethod
-
-# What goes through the graph when somebody asks whether it is ready.
-PROBE = "hello there"
 
 
 def http_app(annotator: Annotator, model: Description) -> ASGIApp:
@@ -24,22 +20,16 @@ def http_app(annotator: Annotator, model: Description) -> ASGIApp:
         annotator: what annotates.
         model: what is said of the model.
     """
-
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": "alive"})
-
-    async def ready(_: Request) -> Response:
-        await annotator([PROBE])
-        return JSONResponse({"status": "ready"})
-
     application = Starlette(
         routes=[
             *original.routes(annotator),
             *annotate.routes(annotator, model),
             *description.routes(annotator, model),
+            *inference_protocol.routes(annotator, model),
             *page.routes(),
-            Route("/health", health),
-            Route("/ready", ready),
+            *docs.routes(),
+            *openapi.routes(annotator, model),
+            *readiness.routes(annotator),
         ],
         exception_handlers={
             AnnotatorError: _answer_error,
@@ -53,21 +43,21 @@ def http_app(annotator: Annotator, model: Description) -> ASGIApp:
     return ClockHeader(application)
 
 
-async def _answer_error(_: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AnnotatorError)
-    return error.response()
+    return error.response(request.url.path)
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     """What Starlette itself raises: there are only unknown paths and wrong methods."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        response = WrongMethod(f"{request.url.path} does not take {request.method}").response()
+        response = WrongMethod(f"{request.url.path} does not take {request.method}").response(request.url.path)
         response.headers.update(error.headers or {})
         return response
-    return NoSuchPath(f"nothing is served at {request.url.path}").response()
+    return NoSuchPath(f"nothing is served at {request.url.path}").response(request.url.path)
 
 
-async def _answer_unexpected(_: Request, __: Exception) -> Response:
+async def _answer_unexpected(request: Request, _: Exception) -> Response:
     """Starlette raises the error again behind this answer, and so it is logged."""
-    return AnnotationFailed("the request could not be answered").response()
+    return AnnotationFailed("the request could not be answered").response(request.url.path)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from graph.tasks import load_tasks
-from serving import page
+from serving import docs, page
 from serving.settings import PROJECT
 from tests import TASKS_FILE
 
@@ -135,6 +135,7 @@ def test_the_page_knows_no_task() -> None:
 
 def test_an_installation_has_the_files() -> None:
     setuptools = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
-    (pattern,) = setuptools["package-data"]["serving"]
-    assert all(fnmatch(f"page/{name}", pattern) for name in FILES)
+    patterns = setuptools["package-data"]["serving"]
+    for path in (*page.FOLDER.iterdir(), *docs.FOLDER.iterdir()):
+        assert any(fnmatch(f"{path.parent.name}/{path.name}", pattern) for pattern in patterns)
     assert {f".{name.rpartition('.')[2]}" for name in FILES} <= set(page.TYPES)
