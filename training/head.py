@@ -194,7 +194,7 @@ def fit_head(task: Task, pipeline: Pipeline, splits: dict[Split, list[Row]]) -> 
 
 
 def _fit(task: Task, vectors: NDArray[np.float32], classes: Sequence[int], valid: Answers, strength: float) -> Fit:
-    regression = LogisticRegression(C=strength, max_iter=2000).fit(vectors, classes)
+    regression = LogisticRegression(C=strength, max_iter=2000, tol=1e-3).fit(vectors, classes)
     weight, bias = regression.coef_, regression.intercept_
     if len(task.labels) == 2:  # one row for two classes: the first is what the other is held against
         weight, bias = np.concatenate([np.zeros_like(weight), weight]), np.array([0.0, bias[0]])

@@ -1,5 +1,6 @@
 """Names, help, completion and exit statuses."""
 
+import re
 import subprocess
 import sys
 
@@ -67,3 +68,14 @@ def test_what_is_heavy_is_loaded_by_what_needs_it_alone() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(eval(printed.stderr)) == {"numpy", "onnxruntime"}
+
+
+def test_the_readme_shows_commands_and_options_that_there_are(run: Run) -> None:
+    lines = re.findall(
+        r"^    (?:.*\| )?annotator ([a-z-]+)(.*)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert {command for command, _ in lines} >= {"annotate", "train", "serve", "evaluate"}
+    for command, rest in lines:
+        told = run(command, "--help").out
+        for option in re.findall(r"(?<= )--[a-z-]+", rest):
+            assert option in told, f"annotator {command} {option}"
