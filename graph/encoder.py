@@ -1,7 +1,8 @@
 """Token ids to one pooled vector an utterance.
 
 Here stands what is the same for every runtime: rows sorted by length, padded sub-batches under a token budget,
-and the order restored. What multiplies matrices is a `Runtime`; see runtime_onnx.py and runtime_torch.py.
+and the order restored. What multiplies matrices is a `Runtime`; see runtime_onnx.py, runtime_onnx_int8.py
+and runtime_torch.py.
 """
 
 import importlib
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from graph.model_directory import ModelDirectory
 from graph.tokenizer import TokenBatch
 
-RuntimeName = Literal["onnx", "torch"]
+RuntimeName = Literal["onnx", "onnx-int8", "torch"]
 DEFAULT_RUNTIME: RuntimeName = "onnx"
 
 # Tokens, padding included, in one call of the runtime. Larger sub-batches gain nothing on a CPU (its caches are
@@ -41,7 +42,7 @@ class Runtime(Protocol):
 
 def load_runtime(name: RuntimeName, model: ModelDirectory, threads: int = 1) -> Runtime:
     """Load the encoder of a model directory; only the module of the runtime that is asked for is imported."""
-    module = importlib.import_module(f"graph.runtime_{name}")
+    module = importlib.import_module(f"graph.runtime_{name.replace('-', '_')}")
     runtime: Runtime = module.load(model, threads)
     return runtime
 

@@ -3,6 +3,7 @@
     manifest.json       what is in here, sha256 of every file, labels, scores, provenance
     tokenizer.json      read by the `tokenizers` library
     encoder.onnx        the encoder as an ONNX graph; its large weights are references into encoder.safetensors
+    encoder.int8.onnx   optional: the encoder in 8 bits, weights inside, for the runtime onnx-int8
     encoder.safetensors weights of encoder and pooler under their names in torch, float16 or float32
     config.json         Hugging Face configuration of the encoder, for the torch runtime
     heads.safetensors   heads, float32

@@ -23,17 +23,24 @@ class OnnxRuntime:
 
 def load(model: ModelDirectory, threads: int) -> OnnxRuntime:
     """Open the session; weights that lie as float16 are widened once, here."""
+    model.file("encoder.safetensors")
+    return OnnxRuntime(open_session(model, "encoder.onnx", threads), model.manifest.hidden_size)
+
+
+def open_session(model: ModelDirectory, name: str, threads: int) -> onnxruntime.InferenceSession:
+    """A session over one ONNX file of a model directory.
+
+    Raises:
+        ModelError: the file is not the manifest's, or ONNX Runtime cannot load it.
+    """
     options = onnxruntime.SessionOptions()
     # Left to itself ONNX Runtime takes every core it sees, also those of other replicas.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Spinning threads are faster alone and much slower beside neighbours on the same cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    model.file("encoder.safetensors")
+    path = model.file(name)
     try:
-        session = onnxruntime.InferenceSession(
-            str(model.file("encoder.onnx")), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises several types without a common base
-        raise ModelError(f"model directory {model.path}: cannot load encoder.onnx: {error}") from error
-    return OnnxRuntime(session, model.manifest.hidden_size)
+        raise ModelError(f"model directory {model.path}: cannot load {name}: {error}") from error

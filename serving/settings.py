@@ -62,7 +62,7 @@ class Settings(Limits, BaseSettings):
     placement: Placement = Field(
         default="split", description="split, packed or fused: which stages have deployments of their own (trips.py)"
     )
-    runtime: RuntimeName = Field(default=DEFAULT_RUNTIME, description="encoder runtime: onnx or torch")
+    runtime: RuntimeName = Field(default=DEFAULT_RUNTIME, description="encoder runtime: onnx, onnx-int8 or torch")
     max_tokens: int = Field(
         default=DEFAULT_MAX_TOKENS, ge=LEAST_MAX_TOKENS, le=512, description="tokens an utterance; more are cut"
     )

@@ -1,5 +1,6 @@
 """Fixtures that more than one folder of tests uses."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("models") / "tiny"
     write_tiny_model(path, TASKS_FILE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_int8_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_model` with an 8-bit encoder beside the other. Shared: copy it before you alter it."""
+    from graph.model_directory import ModelDirectory
+    from tests.tiny import random_tokens
+    from training.int8 import folded, observe, quantized
+    from training.quantize import padded_batches, write_int8
+
+    path = shutil.copytree(tiny_model, tmp_path_factory.mktemp("models") / "tiny_int8")
+    model = ModelDirectory.open(path, TASKS_FILE)
+    encoder = folded(model)
+    write_int8(model, quantized(encoder, observe(encoder, padded_batches(random_tokens(seed=2)))))
     return path
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import yaml
 from tokenizers import Tokenizer
@@ -21,6 +22,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
 from graph.tasks import Task, load_tasks
+from graph.tokenizer import TokenBatch
 from training.export import provenance_of, write_model
 from training.model import build_model
 from training.recipe import Recipe
@@ -79,6 +81,12 @@ def write_tokenizer(path: Path) -> None:
         single="[CLS] $A [SEP]", special_tokens=[(token, ids[token]) for token in ("[CLS]", "[SEP]")]
     )
     tokenizer.save(str(path))
+
+
+def random_tokens(seed: int) -> TokenBatch:
+    """Rows of every length up to 40, and the longest that the encoder of `write_base` has positions for."""
+    draw = np.random.default_rng(seed)
+    return TokenBatch.from_rows(draw.integers(1, len(VOCABULARY), size=n).tolist() for n in [*range(1, 41), 64])
 
 
 def write_base(path: Path, architecture: Architecture = "bert") -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from graph.model_directory import ModelDirectory, Pooling
 from graph.tokenizer import TokenBatch
 from tests import ROOT, TASKS_FILE
 from tests.graph.damage import assert_refused, vouch_for
-from tests.tiny import ARCHITECTURES, VOCABULARY, Architecture, write_tiny_model
+from tests.tiny import ARCHITECTURES, VOCABULARY, Architecture, random_tokens, write_tiny_model
 
 
 @pytest.mark.slow
@@ -33,8 +34,8 @@ def test_torch_and_onnx_pool_alike(tmp_path: Path, architecture: Architecture, p
 
 
 @pytest.mark.parametrize("name", get_args(RuntimeName))
-def test_what_stands_in_the_padding_does_not_matter(tiny_model: Path, name: RuntimeName) -> None:
-    runtime = load_runtime(name, ModelDirectory.open(tiny_model, TASKS_FILE))
+def test_what_stands_in_the_padding_does_not_matter(tiny_int8_model: Path, name: RuntimeName) -> None:
+    runtime = load_runtime(name, ModelDirectory.open(tiny_int8_model, TASKS_FILE))
     mask = np.array([[1, 1, 1, 0, 0]])
     zeros, others = (runtime.run(np.array([[2, 50, 3, pad, pad]]), mask) for pad in (0, 77))
     alone = runtime.run(np.array([[2, 50, 3]]), np.array([[1, 1, 1]]))
@@ -43,14 +44,35 @@ def test_what_stands_in_the_padding_does_not_matter(tiny_model: Path, name: Runt
 
 
 @pytest.mark.parametrize("name", get_args(RuntimeName))
-@pytest.mark.parametrize("file", ["encoder.safetensors", "tokenizer.json"])
-def test_a_runtime_checks_the_files_that_it_reads_and_no_others(model_path: Path, name: RuntimeName, file: str) -> None:
-    (model_path / file).write_bytes(b"altered")
-    model = ModelDirectory.open(model_path, TASKS_FILE)
-    if file == "tokenizer.json":
-        load_runtime(name, model)
-    else:
+@pytest.mark.parametrize("file", ["encoder.safetensors", "encoder.int8.onnx", "tokenizer.json"])
+def test_a_runtime_checks_the_files_that_it_reads_and_no_others(
+    tiny_int8_model: Path, tmp_path: Path, name: RuntimeName, file: str
+) -> None:
+    path = shutil.copytree(tiny_int8_model, tmp_path / "model")
+    (path / file).write_bytes(b"altered")
+    model = ModelDirectory.open(path, TASKS_FILE)
+    if file == ("encoder.int8.onnx" if name == "onnx-int8" else "encoder.safetensors"):
         assert_refused(lambda: load_runtime(name, model), file)
+    else:
+        load_runtime(name, model)
+
+
+def test_a_model_without_an_encoder_in_8_bits_is_refused(tiny_model: Path) -> None:
+    model = ModelDirectory.open(tiny_model, TASKS_FILE)
+    assert_refused(lambda: load_runtime("onnx-int8", model), "lists no encoder.int8.onnx")
+
+
+def test_8_bits_pool_nearly_alike_and_the_same_alone_as_in_company(tiny_int8_model: Path) -> None:
+    model = ModelDirectory.open(tiny_int8_model, TASKS_FILE)
+    tokens = random_tokens(seed=1)
+    exact, rounded = (Encoder(load_runtime(name, model))(tokens) for name in ("onnx", "onnx-int8"))
+    assert np.sqrt(np.mean((rounded - exact) ** 2)) < 0.1 * exact.std()
+    assert not np.array_equal(rounded, exact)
+    encoder = Encoder(load_runtime("onnx-int8", model))
+    starts = tokens.starts
+    for row, length in enumerate(tokens.lengths):
+        alone = encoder(TokenBatch.from_rows([tokens.ids[starts[row] : starts[row] + length].tolist()]))
+        np.testing.assert_allclose(alone[0], rounded[row], rtol=0, atol=1e-4)
 
 
 def test_an_encoder_that_is_no_onnx_graph_is_refused(model_path: Path) -> None:

@@ -1,0 +1,15 @@
+"""The encoder in ONNX Runtime with its products in 8 bits, from the file that `training.quantize` writes."""
+
+from graph.model_directory import ModelDirectory
+from graph.runtime_onnx import OnnxRuntime, open_session
+
+FILE = "encoder.int8.onnx"
+
+
+def load(model: ModelDirectory, threads: int) -> OnnxRuntime:
+    """Open the session.
+
+    Raises:
+        ModelError: the model directory has no such file, or it is none that ONNX Runtime can load.
+    """
+    return OnnxRuntime(open_session(model, FILE, threads), model.manifest.hidden_size)
