@@ -60,7 +60,7 @@ def routes(annotator: Annotator, description: Description) -> list[Route]:
 
     async def annotate(request: Request) -> Response:
         tuned = annotator.tuned
-        asked = parse(await read_body(request, tuned.settings.body_bytes), [task.name for task in tuned.tasks])
+        asked = parse(await read_body(request, tuned.settings), [task.name for task in tuned.tasks])
         answer = await annotator(asked.inputs, tuned.default_tasks if asked.tasks is None else asked.tasks)
         clock = clock_of(request)
         clock.add(*answer.seconds)

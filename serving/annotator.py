@@ -13,7 +13,7 @@ from ray.serve.exceptions import RayServeException
 from graph.tasks import Task
 from serving.answer import Answer, Batch, Part
 from serving.batching import Batcher, Limits
-from serving.errors import AnnotationFailed, AnnotatorError, Unavailable
+from serving.errors import AnnotationFailed, AnnotatorError, DeadlineExceeded, InvalidField, Unavailable
 from serving.settings import Settings
 from serving.trips import Heads, Outcome, Trip
 from serving.tuning import tune
@@ -70,22 +70,29 @@ class Annotator:
             names: tasks to compute, at least one; None for all. A batch computes what any request in it asks for.
 
         Raises:
+            InvalidField: too many utterances, or one that is too long.
             Overloaded: too much is waiting.
+            DeadlineExceeded: the answer was not there in time, and what was left of the work is given up.
             Unavailable: the graph does not answer.
             AnnotationFailed: a stage cannot compute one of these utterances.
         """
+        settings = self.tuned.settings
+        _check_size(texts, settings)
         tasks = self.tuned.tasks
         if names is not None:
             tasks = tuple(task for task in tasks if task.name in names)
         asked = [task.name for task in tasks]
         since = time.perf_counter()
-        size = self.tuned.settings.batch_utterances
+        size = settings.batch_utterances
         chunks = [_Waiting(texts[i : i + size], asked, since) for i in range(0, len(texts), size)]
         try:
-            # Nearly every request is one chunk; the machinery for more costs as much as all else here.
-            parts = [await self._batcher.submit(chunks[0])] if len(chunks) == 1 else await self._parts(chunks)
+            async with asyncio.timeout(settings.deadline_seconds):
+                # Nearly every request is one chunk; the machinery for more costs as much as all else here.
+                parts = [await self._batcher.submit(chunks[0])] if len(chunks) == 1 else await self._parts(chunks)
         except AnnotatorError:
             raise
+        except TimeoutError:
+            raise DeadlineExceeded(f"the answer was not there within {settings.deadline_seconds:g} s") from None
         except Exception as error:
             logger.error("a request could not be annotated", exc_info=error)
             raise AnnotationFailed("an utterance of this request cannot be annotated") from None
@@ -109,7 +116,8 @@ class Annotator:
 
     def check_progress(self) -> None:
         """Raise RuntimeError when a batch is in flight for longer than it may be."""
-        self._batcher.check_progress(2 * self.tuned.settings.answer_seconds)
+        # A batch that was given up after answer_seconds is still here only if this replica itself computes and hangs.
+        self._batcher.check_progress(1.5 * self.tuned.settings.answer_seconds)
 
     async def _annotate_batch(self, requests: Sequence[_Waiting]) -> list[Part]:
         left = time.perf_counter()
@@ -141,5 +149,16 @@ class Annotator:
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
-        budget=settings.batch_utterances, slots=settings.batches_in_flight, waiting=settings.waiting_utterances
+        budget=settings.batch_utterances,
+        slots=settings.batches_in_flight,
+        waiting=settings.waiting_utterances,
+        waiting_seconds=settings.waiting_seconds,
     )
+
+
+def _check_size(texts: Sequence[str], settings: Settings) -> None:
+    if len(texts) > settings.request_utterances:
+        raise InvalidField(f"a request may have at most {settings.request_utterances} utterances")
+    for i, text in enumerate(texts):
+        if len(text) > settings.utterance_characters:
+            raise InvalidField(f"utterance {i} has more than {settings.utterance_characters} characters")

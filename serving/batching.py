@@ -5,10 +5,13 @@ several ingress replicas into one run. Knows neither texts nor tokens: an item h
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from serving.errors import Overloaded, Unavailable
@@ -25,14 +28,17 @@ class Limits:
         budget: highest cost of a batch; an item that alone costs more goes alone.
         slots: batches in flight.
         waiting: highest cost of all that waits, and what comes on top is refused; None where the callers are bounded.
+        waiting_seconds: longest wait to be expected, and what would wait longer is refused; a full batch may always
+            wait.
     """
 
     budget: int
     slots: int
     waiting: int | None = None
+    waiting_seconds: float = math.inf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Waiting(Generic[Item, Answer]):
     item: Item
     cost: int
@@ -65,28 +71,46 @@ class Batcher(Generic[Item, Answer]):
         self._queued_cost = 0
         self._dispatch_due = False
         self._running: dict[asyncio.Task[None], float] = {}
+        self._seconds_per_cost = 0.0
 
     async def submit(self, item: Item) -> Answer:
-        """Queue one item and wait for its answer. Cancelling this call takes the item out of the queue.
+        """Queue one item and wait for its answer.
+
+        Cancelling this call takes the item out of the queue, or, when nobody waits for any item of its batch any more,
+        cancels the batch.
 
         Raises:
             Overloaded: too much is waiting.
             Exception: whatever `run` raised for this item.
         """
         cost = self._cost(item)
-        limit = self.limits.waiting
-        if limit is not None and self._queue and self._queued_cost + cost > limit:
-            raise Overloaded("too many utterances are waiting; try again shortly")
+        self._refuse_excess(cost)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(item, cost, loop.create_future())
         self._queue.append(waiting)
         self._queued_cost += cost
-        # Dispatch at the end of this turn of the event loop: requests that arrived together travel together.
+        # Dispatch at the end of this turn of the event loop: requests that arrived together travel together. In a
+        # context of its own: what is bound to the request that happens to be first must not decide over the others.
         if not self._dispatch_due:
             self._dispatch_due = True
-            loop.call_soon(self._dispatch)
-        answer: Answer = await waiting.answer
+            loop.call_soon(self._dispatch, context=Context())
+        try:
+            answer: Answer = await waiting.answer
+        except asyncio.CancelledError:
+            if waiting in self._queue:
+                self._queue.remove(waiting)
+                self._queued_cost -= cost
+            raise
         return answer
+
+    def _refuse_excess(self, cost: int) -> None:
+        queued = self._queued_cost + cost
+        limit = self.limits.waiting
+        seconds = self._queued_cost * self._seconds_per_cost
+        too_many = limit is not None and self._queue and queued > limit
+        too_long = queued > self.limits.budget and seconds > self.limits.waiting_seconds
+        if too_many or too_long:
+            raise Overloaded("too many utterances are waiting; try again shortly")
 
     def check_progress(self, seconds: float) -> None:
         """Raise RuntimeError when a batch has been in flight for longer than so many seconds."""
@@ -101,11 +125,21 @@ class Batcher(Generic[Item, Answer]):
                 return
             task = asyncio.create_task(self._answer(batch))
             self._running[task] = time.monotonic()
-            task.add_done_callback(self._free_slot)
+            task.add_done_callback(partial(self._free_slot, sum(waiting.cost for waiting in batch)))
+            for waiting in batch:
+                waiting.answer.add_done_callback(partial(self._cancel_abandoned, task, batch))
 
-    def _free_slot(self, task: "asyncio.Task[None]") -> None:
-        del self._running[task]
+    def _free_slot(self, cost: int, task: "asyncio.Task[None]") -> None:
+        seconds = time.monotonic() - self._running.pop(task)
+        # Slots work side by side; the latest of about ten batches count.
+        self._seconds_per_cost += 0.1 * (seconds / cost / self.limits.slots - self._seconds_per_cost)
         self._dispatch()
+
+    def _cancel_abandoned(
+        self, task: "asyncio.Task[None]", batch: Sequence[_Waiting[Item, Answer]], answer: "asyncio.Future[Answer]"
+    ) -> None:
+        if answer.cancelled() and all(waiting.answer.cancelled() for waiting in batch):
+            task.cancel()
 
     def _take(self) -> list[_Waiting[Item, Answer]]:
         batch: list[_Waiting[Item, Answer]] = []

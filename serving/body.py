@@ -1,28 +1,42 @@
 """The body of a request, and the JSON object in it."""
 
+import asyncio
 import json
 from typing import Any, NoReturn
 
 import orjson
 from starlette.requests import Request
 
-from serving.errors import BodyTooLarge, InvalidField, MalformedJson
+from serving.errors import BodyTooLarge, InvalidField, MalformedJson, TooSlow
+from serving.settings import Limits
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, given up as soon as it is larger than the limit.
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The whole body, given up as soon as it is larger than the limit, or said to be.
 
     Raises:
-        BodyTooLarge: it has more than `limit` bytes.
+        BodyTooLarge: it has more than `body_bytes`.
+        TooSlow: it is not here within `body_seconds`.
     """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limits.body_bytes:
+        raise _too_large(limits)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"the body may have at most {limit} bytes")
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limits.body_bytes:
+                    raise _too_large(limits)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise TooSlow(f"the body was not here within {limits.body_seconds:g} s") from None
     return b"".join(chunks)
+
+
+def _too_large(limits: Limits) -> BodyTooLarge:
+    return BodyTooLarge(f"the body may have at most {limits.body_bytes} bytes")
 
 
 def json_object(body: bytes) -> dict[str, Any]:

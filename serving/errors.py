@@ -6,13 +6,15 @@ AnnotatorError
 ├── KeyMissing          401  no valid API key
 ├── NoSuchPath          404
 ├── WrongMethod         405
+├── TooSlow             408  the body does not arrive
 ├── BodyTooLarge        413  more bytes than the limit
 ├── InvalidField        422  JSON of the wrong shape or type; names the field
 ├── TooLong             422  more tokens than the limit, where cutting was forbidden
 ├── HeadersTooLarge     431  more bytes than the limit
 ├── AnnotationFailed    500  a stage could not compute this request
 ├── Overloaded          503  more is waiting than the limit; with Retry-After
-└── Unavailable         503  the graph does not answer; with Retry-After
+├── Unavailable         503  the graph does not answer; with Retry-After
+└── DeadlineExceeded    504  the answer was not there in time
 """
 
 from typing import ClassVar
@@ -89,6 +91,12 @@ class WrongMethod(AnnotatorError):
     status, type = 405, "wrong_method"
 
 
+class TooSlow(AnnotatorError):
+    """The body does not arrive."""
+
+    status, type = 408, "too_slow"
+
+
 class BodyTooLarge(AnnotatorError):
     """The body has more bytes than the limit."""
 
@@ -129,3 +137,9 @@ class Unavailable(AnnotatorError):
     """The graph does not answer."""
 
     status, type = 503, "unavailable"
+
+
+class DeadlineExceeded(AnnotatorError):
+    """The answer was not there in time."""
+
+    status, type = 504, "deadline_exceeded"

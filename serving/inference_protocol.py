@@ -100,7 +100,7 @@ class _Protocol:
     async def infer(self, request: Request) -> Response:
         self._check_model(request)
         tuned = self._annotator.tuned
-        body = await read_body(request, tuned.settings.body_bytes)
+        body = await read_body(request, tuned.settings)
         asked = parse(body, request.headers.get(JSON_LENGTH), tuned.tasks)
         answer = await self._annotator(asked.texts, [task.name for task, _ in asked.outputs])
         clock = clock_of(request)

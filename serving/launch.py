@@ -52,7 +52,7 @@ RETRIES = {"RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-t
 CLUSTER = FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
 
 START_SECONDS = 180
-STOP_SECONDS = 60
+STOP_SECONDS = 90
 EXAMPLE = {"sentences": ["i love you"]}
 
 
@@ -123,7 +123,7 @@ def serve(config: Path, plan: Plan) -> int:
             child.wait()
             raise StartError(f"Serve ended by itself; see {LOG}")
         finally:
-            stop(child, plan.settings.answer_seconds)
+            stop(child, plan.settings.deadline_seconds)
 
 
 def wait_until_ready(child: "subprocess.Popen[bytes]", plan: Plan) -> None:

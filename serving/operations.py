@@ -13,6 +13,7 @@ from serving.errors import (
     AnnotationFailed,
     AnnotatorError,
     BodyTooLarge,
+    DeadlineExceeded,
     HeadersTooLarge,
     InvalidField,
     KeyMissing,
@@ -21,6 +22,7 @@ from serving.errors import (
     NoSuchPath,
     Overloaded,
     TooLong,
+    TooSlow,
     Unavailable,
 )
 from serving.inference_request import INPUT, InferenceRequest
@@ -34,8 +36,8 @@ TAGS = {
 }
 
 EXAMPLE = "i love you"
-READING = (MalformedJson, BodyTooLarge, InvalidField)
-COMPUTING = (AnnotationFailed, Overloaded, Unavailable)
+READING = (MalformedJson, TooSlow, BodyTooLarge, InvalidField)
+COMPUTING = (AnnotationFailed, Overloaded, Unavailable, DeadlineExceeded)
 EVERYWHERE: tuple[type[AnnotatorError], ...] = (MalformedHttp, KeyMissing, HeadersTooLarge)
 JSON = "application/json"
 

@@ -26,7 +26,7 @@ def routes(annotator: Annotator) -> list[Route]:
     """The two routes over what annotates."""
 
     async def model(request: Request) -> Response:
-        utterances = model_utterances(json_object(await read_body(request, annotator.tuned.settings.body_bytes)))
+        utterances = model_utterances(json_object(await read_body(request, annotator.tuned.settings)))
         answer = await annotator(utterances)
         clock = clock_of(request)
         clock.add(*answer.seconds)
@@ -34,7 +34,7 @@ def routes(annotator: Annotator) -> list[Route]:
             return _json(answer.rounded())
 
     async def batch_model(request: Request) -> Response:
-        utterances = batch_model_utterances(json_object(await read_body(request, annotator.tuned.settings.body_bytes)))
+        utterances = batch_model_utterances(json_object(await read_body(request, annotator.tuned.settings)))
         answer = await annotator(utterances)
         clock = clock_of(request)
         clock.add(*answer.seconds)

@@ -26,9 +26,24 @@ class Limits(BaseModel):
     waiting_utterances: int = Field(
         default=4096, ge=1, description="most utterances that wait in an ingress replica; more are refused (503)"
     )
+    waiting_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="longest expected wait of a request before its batch leaves; longer is refused (503)",
+    )
     body_bytes: int = Field(default=8_000_000, ge=1, description="largest request body; a larger one is refused (413)")
+    body_seconds: float = Field(default=10.0, gt=0, description="longest time for a body to arrive; then 408")
+    request_utterances: int = Field(
+        default=4096, ge=1, description="most utterances in a request; more are refused (422)"
+    )
+    utterance_characters: int = Field(
+        default=100_000, ge=1, description="most characters in an utterance; more are refused (422)"
+    )
+    deadline_seconds: float = Field(
+        default=30.0, gt=0, description="a request that takes longer is given up (504); request_timeout_s is longer"
+    )
     answer_seconds: float = Field(
-        default=20.0, gt=0, description="a batch that takes longer counts as lost, and its replica as unhealthy"
+        default=10.0, gt=0, description="a batch that takes longer counts as lost, and its replica as unhealthy"
     )
 
 

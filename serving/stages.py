@@ -4,7 +4,6 @@ Each answers with what it computed and with the seconds that it took. Thin: each
 part of graph/, and calls it. Replicas of the ONNX runtime import neither torch nor transformers.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 
@@ -19,6 +18,7 @@ from graph.tokenizer import TokenBatch, Tokenizer
 from serving.batching import Batcher, Limits
 from serving.clock import Seconds
 from serving.settings import Settings
+from serving.threads import in_thread
 from serving.trips import Heads, Probabilities
 
 
@@ -33,7 +33,7 @@ class TokenizerStage:
     async def __call__(self, texts: Sequence[str]) -> tuple[TokenBatch, Seconds]:
         """Tokenize in a thread: a long utterance takes milliseconds, and the event loop has others to serve."""
         began = time.perf_counter()
-        tokens = await asyncio.to_thread(self._tokenizer, texts)
+        tokens = await in_thread(self._tokenizer, texts)
         return tokens, {"tokenize": time.perf_counter() - began}
 
 
@@ -122,7 +122,7 @@ class CoalescingEncoder:
 
     async def _run(self, batches: Sequence[TokenBatch]) -> list[tuple[NDArray[np.float32], float]]:
         began = time.perf_counter()
-        pooled = await asyncio.to_thread(self._encoder, TokenBatch.concatenate(batches))
+        pooled = await in_thread(self._encoder, TokenBatch.concatenate(batches))
         run = time.perf_counter() - began
         ends = np.cumsum([len(batch) for batch in batches])
         return [(rows, run) for rows in np.split(pooled, ends[:-1])]

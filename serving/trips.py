@@ -23,6 +23,7 @@ from graph.pipeline import Pipeline, load_pipeline
 from graph.tokenizer import TokenBatch, Tokenizer
 from serving.clock import Seconds
 from serving.settings import Settings
+from serving.threads import in_thread
 
 Probabilities = dict[str, NDArray[np.float32]]
 """By task name, in contract order: float32 `(n, classes)`, before the task's rule."""
@@ -110,7 +111,7 @@ class PackedTrip:
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
         began = time.perf_counter()
-        tokens = await asyncio.to_thread(self.tokenizer, texts)
+        tokens = await in_thread(self.tokenizer, texts)
         tokenized = time.perf_counter()
         probabilities, seconds = await self.compute(tokens, heads)
         _add_hop(seconds, "encode", tokenized)
@@ -125,7 +126,7 @@ class FusedTrip:
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
-        return await asyncio.to_thread(self._compute, texts, heads)
+        return await in_thread(self._compute, texts, heads)
 
     def _compute(self, texts: Sequence[str], heads: Heads) -> Outcome:
         began = time.perf_counter()
@@ -154,12 +155,26 @@ def make_trip(settings: Settings, deployments: Mapping[str, "DeploymentHandle[An
         return FusedTrip(load_pipeline(model, settings.runtime, settings.max_tokens, settings.encoder_threads))
     if settings.placement == "packed":
         tokenizer = Tokenizer(model.file("tokenizer.json"), settings.max_tokens)
-        return PackedTrip(tokenizer, deployments[ENCODER_AND_HEADS].remote)
+        return PackedTrip(tokenizer, _call(deployments[ENCODER_AND_HEADS]))
     return SplitTrip(
-        deployments[TOKENIZER].remote,
-        deployments[ENCODER].remote,
-        {task.name: deployments[head_name(task.name)].remote for task in model.tasks},
+        _call(deployments[TOKENIZER]),
+        _call(deployments[ENCODER]),
+        {task.name: _call(deployments[head_name(task.name)]) for task in model.tasks},
     )
+
+
+def _call(deployment: "DeploymentHandle[Any]") -> Callable[..., Awaitable[Any]]:
+    """Calls a deployment; a call that is cancelled here is cancelled there."""
+
+    async def call(*arguments: object) -> Any:
+        response: Any = deployment.remote(*arguments)
+        try:
+            return await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
+
+    return call
 
 
 def _add_hop(seconds: Seconds, stage: str, began: float) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from serving.annotator import Annotator
 from serving.answer import Answer
-from serving.errors import AnnotationFailed, Overloaded, Unavailable
+from serving.errors import AnnotationFailed, DeadlineExceeded, InvalidField, Overloaded, Unavailable
 from serving.settings import Settings
 from tests.serving.local import POISON, LocalTrip
 
@@ -120,3 +120,21 @@ async def test_the_answer_says_where_its_time_went(local: LocalTrip) -> None:
     for seconds in answer.seconds:
         assert set(seconds) == {"queue", "tokenize", "encode", "heads"}
         assert all(duration >= 0 for duration in seconds.values())
+
+
+async def test_a_deadline_ends_the_waiting_and_what_still_waits_is_not_computed(local: LocalTrip) -> None:
+    local.hang = True
+    annotator = annotator_of(local, Settings(deadline_seconds=0.05, batches_in_flight=1, batch_utterances=1))
+    answers = await asyncio.gather(*(annotator([f"line {i}"]) for i in range(5)), return_exceptions=True)
+    assert all(isinstance(answer, DeadlineExceeded) for answer in answers)
+    assert local.batches == [["line 0"]]
+    local.hang = False
+    assert len((await annotator(["after"])).tokens) == 1
+
+
+@pytest.mark.parametrize("texts", [["hi"] * 4, ["hi", "x" * 11]])
+async def test_too_many_or_too_long_is_refused(local: LocalTrip, texts: list[str]) -> None:
+    annotator = annotator_of(local, Settings(request_utterances=3, utterance_characters=10))
+    with pytest.raises(InvalidField, match="utterance"):
+        await annotator(texts)
+    assert local.batches == []

@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 from hypothesis import given, settings
@@ -157,3 +158,78 @@ async def test_a_batch_that_does_not_come_back_is_found() -> None:
     await task
     await asyncio.sleep(0)
     batcher.check_progress(0)
+
+
+async def test_a_batch_that_nobody_waits_for_any_more_is_cancelled_and_frees_its_slot() -> None:
+    cancelled: list[int] = []
+
+    async def run(items: Sequence[int]) -> list[int]:
+        try:
+            await asyncio.sleep(3600 if 0 in items else 0)
+        except asyncio.CancelledError:
+            cancelled.extend(items)
+            raise
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=2, slots=1))
+    first, second = (asyncio.create_task(batcher.submit(0)) for _ in range(2))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.sleep(0.01)
+    assert cancelled == []
+    second.cancel()
+    assert await asyncio.wait_for(batcher.submit(7), timeout=5) == 7
+    assert cancelled == [0, 0]
+
+
+async def test_what_is_cancelled_in_the_queue_leaves_its_place_at_once() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> list[int]:
+        await release.wait()
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=1, slots=1, waiting=1))
+    first = asyncio.create_task(batcher.submit(0))
+    await asyncio.sleep(0.01)
+    for _ in range(100):
+        gone = asyncio.create_task(batcher.submit(1))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+    last = asyncio.create_task(batcher.submit(2))
+    await asyncio.sleep(0.01)
+    release.set()
+    assert [await first, await last] == [0, 2]
+
+
+async def test_a_batch_does_not_belong_to_the_request_that_happens_to_be_first() -> None:
+    request: ContextVar[int | None] = ContextVar("request", default=None)
+    seen: list[int | None] = []
+
+    async def run(items: Sequence[int]) -> list[int]:
+        seen.append(request.get())
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=1, slots=1))
+
+    async def ask(number: int) -> int:
+        request.set(number)
+        return await batcher.submit(number)
+
+    assert await asyncio.gather(*(ask(i) for i in range(3))) == [0, 1, 2]
+    assert seen == [None, None, None]
+
+
+async def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    async def run(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0.05)
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=2, slots=1, waiting_seconds=0.1))
+    for _ in range(30):  # until it knows how long a batch takes
+        await batcher.submit(0)
+    answers = await asyncio.gather(*(batcher.submit(i) for i in range(200)), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Overloaded)]
+    assert 100 < len(refused) < 200
+    assert [answer for answer in answers if not isinstance(answer, Overloaded)] == list(range(200 - len(refused)))
