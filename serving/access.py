@@ -1,4 +1,4 @@
-"""Who may ask: API keys, in front of every route.
+"""Who may ask: API keys, in front of every route that tells something.
 
 A request carries its key as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Several keys are valid at once, so that a
 new one can be handed out before the old one goes; a file of keys is read again when it changes. Keys stand in no log,
@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -110,20 +110,22 @@ def keys_in(file: Path) -> list[str]:
 
 
 class Access:
-    """Answers 401 to whoever has no valid key, whatever they ask for.
+    """Answers 401 to whoever has no valid key, whatever they ask for that is not public.
 
     Args:
         app: what is behind it.
         keys: who may ask.
+        is_public: whether a path is for everybody.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, is_public: Callable[[str], bool]) -> None:
         self._app = app
         self._keys = keys
+        self._is_public = is_public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application around another."""
-        if scope["type"] == "http" and not self._keys.accept(_key_of(scope)):
+        if scope["type"] == "http" and not self._is_public(scope["path"]) and not self._keys.accept(_key_of(scope)):
             return await KeyMissing("a valid API key is needed").response(scope["path"])(scope, receive, send)
         return await self._app(scope, receive, send)
 

@@ -28,6 +28,11 @@ ALWAYS_ASK = {"Cache-Control": "no-cache"}
 KEEP_FOR_A_YEAR = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
+def is_page(path: str) -> bool:
+    """Whether a path is the page's. It needs no API key: a browser has none to send before the page can ask for it."""
+    return path == "/" or path.startswith("/page/")
+
+
 def routes() -> list[Route]:
     """`/` and `/page/<version>/<file>`; the files are read once, here."""
     files = {path.name: path.read_bytes() for path in sorted(FOLDER.iterdir()) if path.suffix in TYPES}

@@ -59,6 +59,7 @@ class Chart {
     };
     more.addEventListener("click", () => {
       this.#open = !this.#open;
+      this.root.classList.toggle("open", this.#open);
       write();
       this.#hideMost();
     });
@@ -90,7 +91,7 @@ class Chart {
 
   /** Rows that change their rank move there instead of jumping. */
   #glide(before) {
-    if (calm.matches || !this.list.isConnected) return;
+    if (calm.matches || this.#open) return;
     for (const [row, now] of this.#places()) {
       const was = before.get(row);
       if (was === now) continue;

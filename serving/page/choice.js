@@ -33,10 +33,6 @@ export class Choice {
     return this.tasks().map((task) => task.name);
   }
 
-  isAll() {
-    return this.#boxes.every((box) => box.checked);
-  }
-
   #check(checked) {
     this.#boxes.forEach((box) => (box.checked = checked));
     this.#tell();
@@ -48,7 +44,7 @@ export class Choice {
   }
 
   #write() {
-    const total = this.#tasks.length;
-    this.chosen.textContent = this.isAll() ? `all ${total}` : `${this.names().length} of ${total}`;
+    const [chosen, total] = [this.tasks().length, this.#tasks.length];
+    this.chosen.textContent = chosen === total ? `all ${total}` : `${chosen} of ${total}`;
   }
 }

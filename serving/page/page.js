@@ -34,13 +34,13 @@ function change(delay) {
   clearTimeout(silence);
   onTheWay.abort();
   notice.stop();
+  results.ariaBusy = "true";
   pause = setTimeout(follow, delay);
 }
 
 async function follow() {
   onTheWay = new AbortController();
   const { signal } = onTheWay;
-  results.ariaBusy = "true";
   try {
     if (!charts) await start(signal);
     const found = linesOf(text.value);
@@ -121,9 +121,9 @@ async function annotateMissing(signal) {
   else if (rows.length === 1) sayLater(summaryOf(rows[0]));
 }
 
+/** Names the tasks also when all are chosen: where none are named, the service may have been told to compute fewer. */
 function requestOf(some) {
-  const inputs = some.map((row) => row.text);
-  return choice.isAll() ? { inputs } : { inputs, tasks: choice.names() };
+  return { inputs: some.map((row) => row.text), tasks: choice.names() };
 }
 
 function showModel(now) {

@@ -3,12 +3,11 @@
 const split = (name) =>
   name
     .replace(/([a-z])([A-Z])/g, "$1 $2")
-    .replace(/&/g, " & ")
     .split(/[_\s]+/)
     .filter(Boolean);
 
 const sentence = (words) => {
-  const text = words.join(" ");
+  const text = words.join(" ").replaceAll("&", " & ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 

@@ -21,10 +21,16 @@ STOP_SECONDS = 90
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs the real service."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker("e2e")
+    """Everything in this folder needs the real service: first whoever starts one, then whoever uses the shared one."""
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in here:
+        item.add_marker("e2e")
+    ordered = iter(sorted(here, key=uses_shared_service))
+    items[:] = [next(ordered) if item in here else item for item in items]
+
+
+def uses_shared_service(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "service" in item.fixturenames
 
 
 class Service:
@@ -95,9 +101,9 @@ def pipeline() -> Pipeline:
     return load_pipeline(ModelDirectory.open(Settings().model_path, Settings().tasks_path))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service() -> Iterator[str]:
-    """The address of a service that `make serve` started."""
+    """The address of a service that `make serve` started: one for all modules; leave it as you found it."""
     served = Service(["make", "serve"])
     try:
         served.wait_until_ready()

@@ -19,7 +19,9 @@ def client_of(keys: Keys) -> httpx.AsyncClient:
     async def answer(_: object) -> PlainTextResponse:
         return PlainTextResponse("open")
 
-    app = Access(Starlette(routes=[Route("/there", answer)]), keys)
+    app = Access(
+        Starlette(routes=[Route("/there", answer), Route("/page", answer)]), keys, lambda path: path == "/page"
+    )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://annotator")
 
 
@@ -50,6 +52,12 @@ async def test_without_a_valid_key_nothing_is_told(path: str, headers: dict[str,
 async def test_any_of_several_keys_opens(headers: dict[str, str]) -> None:
     async with client_of(Keys([FIRST, SECOND], None)) as client:
         assert (await client.get("/there", headers=headers)).text == "open"
+
+
+async def test_what_is_public_needs_no_key() -> None:
+    async with client_of(Keys([FIRST], None)) as client:
+        assert (await client.get("/page")).text == "open"
+        assert (await client.get("/page/")).status_code == 401
 
 
 def test_a_file_is_read_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,14 @@ async def test_every_file_of_the_folder_is_served_as_it_is(client: httpx.AsyncCl
         assert answer.content == (page.FOLDER / name).read_bytes()
 
 
+async def test_what_the_page_loads_and_nothing_else_is_public(client: httpx.AsyncClient) -> None:
+    assert all(page.is_page(path) for path in ["/", *(await loaded(client)).values()])
+    for path in ("/v1/tasks", "/v1/annotate", "/model", "/health", "//v1/tasks", "/page", ""):
+        assert not page.is_page(path)
+    # What looks like a file of the page and leads elsewhere does not arrive there.
+    assert (await client.get("/page/%2e%2e/v1/tasks")).status_code == 404
+
+
 async def test_of_another_version_there_is_the_present_one_which_is_not_kept(client: httpx.AsyncClient) -> None:
     answer = await client.get("/page/0123456789ab/page.js")
     assert answer.status_code == 200

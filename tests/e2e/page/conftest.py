@@ -1,0 +1,63 @@
+"""A real browser on the real service's page."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.e2e.page.visit import DESKTOP, Visit
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",  # the tests may run as root
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TELL_VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) => violated(`${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, service: str) -> Iterator[Visit]:
+    """Opens the page, and sees at the end that it neither reached elsewhere nor tried what its policy forbids."""
+    contexts: list[BrowserContext] = []
+    requested: list[str] = []
+    faults: list[str] = []
+
+    def open_page(size: tuple[int, int] = DESKTOP, scheme: Any = "light", prepare: Any = None) -> Page:
+        width, height = size
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        context.expose_function("violated", lambda what: faults.append(what))
+        context.add_init_script(TELL_VIOLATIONS)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        if prepare is not None:
+            prepare(page)
+        page.goto(service)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+    assert requested
+    assert [url for url in requested if not url.startswith((f"{service}/", "data:", f"blob:{service}/"))] == []
