@@ -63,6 +63,8 @@ async function start(signal) {
   signal.throwIfAborted();
   choice.offer(tasks);
   charts = new Charts(at("charts"), tasks);
+  // A link carries no key.
+  at("docs").hidden = service.hasKey();
 }
 
 const linesOf = (value) => value.split(/\r?\n/).map((line) => line.trim()).filter(Boolean);

@@ -37,6 +37,14 @@ FOCUSED = """() => {
 }"""
 
 
+def test_the_description_of_the_interface_is_one_click_away(visit: Visit) -> None:
+    page = visit()
+    with page.expect_navigation() as gone:
+        page.get_by_role("link", name="API").click()
+    assert gone.value.ok
+    assert gone.value.url.endswith("/docs")
+
+
 @SIZES
 def test_the_keyboard_alone_is_enough(visit: Visit, size: tuple[int, int]) -> None:
     page = visit(size)
