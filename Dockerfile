@@ -30,7 +30,7 @@ ENV ANNOTATOR_HTTP_HOST=0.0.0.0 \
     RAY_USAGE_STATS_ENABLED=0
 EXPOSE 8000
 # Ready is: a real utterance has just gone through the whole graph.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --start-interval=5s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
     CMD ["python", "-m", "serving.health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--"]
