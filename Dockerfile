@@ -4,9 +4,11 @@ FROM python:3.11-slim-bookworm AS base
 FROM base AS install
 WORKDIR /app
 # Only what decides the dependencies, so that a change of code does not install them again. Editable: of the packages
-# the install notes the folders alone, and the code in /app is what runs.
+# the install notes the folders alone, which may be empty here, and the code in /app is what runs.
 COPY pyproject.toml constraints.txt ./
-RUN mkdir annotator benchmarks graph serving training \
+RUN python -c "import pathlib, tomllib; \
+        names = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['tool']['setuptools']['packages']; \
+        [pathlib.Path(*name.split('.')).mkdir(parents=True, exist_ok=True) for name in names]" \
     && touch README.md \
     && pip install --no-cache-dir --prefix=/installed --constraint constraints.txt --editable .
 

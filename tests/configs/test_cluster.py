@@ -114,8 +114,8 @@ def test_a_pod_that_leaves_drains_its_node_and_waits_until_replicas_are_done() -
 
 
 def test_an_ingress_that_leaves_has_time_to_be_forgotten_and_to_answer() -> None:
-    answer_seconds = Settings.model_validate(CONFIG["applications"][0]["args"]).answer_seconds
-    assert deployment("Ingress")["graceful_shutdown_timeout_s"] > DRAIN_SECONDS + answer_seconds
+    deadline_seconds = Settings.model_validate(CONFIG["applications"][0]["args"]).deadline_seconds
+    assert deployment("Ingress")["graceful_shutdown_timeout_s"] > DRAIN_SECONDS + deadline_seconds
 
 
 def test_the_budget_is_for_workers_and_leaves_one() -> None:

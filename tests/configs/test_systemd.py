@@ -23,7 +23,7 @@ def test_it_starts_what_make_serve_starts() -> None:
 
 def test_the_launcher_has_time_to_end_everything_in_order() -> None:
     assert SETTINGS["KillMode"] == "mixed"
-    assert int(SETTINGS["TimeoutStopSec"]) > Settings().answer_seconds + STOP_SECONDS
+    assert int(SETTINGS["TimeoutStopSec"]) > Settings().deadline_seconds + STOP_SECONDS
 
 
 def test_what_the_launcher_writes_is_writable() -> None:
