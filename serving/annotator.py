@@ -13,7 +13,9 @@ from ray.serve.exceptions import RayServeException
 from graph.tasks import Task
 from serving.answer import Answer, Batch, Part
 from serving.batching import Batcher, Limits
+from serving.discreet import kind_and_place
 from serving.errors import AnnotationFailed, AnnotatorError, DeadlineExceeded, InvalidField, Unavailable
+from serving.metrics import count_batch, show_waiting
 from serving.settings import Settings
 from serving.trips import Heads, Outcome, Trip
 from serving.tuning import tune
@@ -94,7 +96,7 @@ class Annotator:
         except TimeoutError:
             raise DeadlineExceeded(f"the answer was not there within {settings.deadline_seconds:g} s") from None
         except Exception as error:
-            logger.error("a request could not be annotated", exc_info=error)
+            logger.error("a request could not be annotated: %s", kind_and_place(error))
             raise AnnotationFailed("an utterance of this request cannot be annotated") from None
         return Answer(tasks, parts)
 
@@ -121,6 +123,7 @@ class Annotator:
 
     async def _annotate_batch(self, requests: Sequence[_Waiting]) -> list[Part]:
         left = time.perf_counter()
+        show_waiting(self._batcher.waiting)
         tuned = self.tuned
         asked = {name for request in requests for name in request.tasks}
         tasks = tuple(task for task in tuned.tasks if task.name in asked)
@@ -129,8 +132,10 @@ class Annotator:
             async with asyncio.timeout(tuned.settings.answer_seconds):
                 outcome = await self._outcome(texts, {task.name: tuned.heads[task.name] for task in tasks})
         except (RayActorError, RayServeException, TimeoutError) as error:
-            logger.error("a batch did not come back", exc_info=error)
+            logger.error("a batch did not come back: %s", kind_and_place(error))
             raise Unavailable("the service cannot answer at the moment; try again") from error
+        longest = left - min(request.since for request in requests)
+        count_batch({"queue": longest} | outcome.seconds, outcome.tokens, outcome.uncut)
         batch = Batch(tasks, outcome)
         parts: list[Part] = []
         row = 0

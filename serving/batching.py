@@ -73,6 +73,11 @@ class Batcher(Generic[Item, Answer]):
         self._running: dict[asyncio.Task[None], float] = {}
         self._seconds_per_cost = 0.0
 
+    @property
+    def waiting(self) -> int:
+        """The cost of all that waits."""
+        return self._queued_cost
+
     async def submit(self, item: Item) -> Answer:
         """Queue one item and wait for its answer.
 

@@ -2,15 +2,19 @@
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from serving import annotate, description, docs, inference_protocol, openapi, original, page, readiness
+from serving import annotate, description, docs, exposition, inference_protocol, openapi, original, page, readiness
 from serving.annotator import Annotator
 from serving.clock_header import ClockHeader
 from serving.description import Description
 from serving.errors import AnnotationFailed, AnnotatorError, NoSuchPath, WrongMethod
+from serving.last_resort import LastResort
+from serving.metrics import count_error
+from serving.request_metrics import CLIENT_GONE, RequestMetrics
 
 
 def http_app(annotator: Annotator, model: Description) -> ASGIApp:
@@ -30,21 +34,25 @@ def http_app(annotator: Annotator, model: Description) -> ASGIApp:
             *docs.routes(),
             *openapi.routes(annotator, model),
             *readiness.routes(annotator),
+            *exposition.routes(),
         ],
         exception_handlers={
             AnnotatorError: _answer_error,
             HTTPException: _answer_http_exception,
+            ClientDisconnect: _answer_nobody,
             Exception: _answer_unexpected,
         },
     )
     # A path is served or not; a redirect would make clients send a body twice.
     application.router.redirect_slashes = False
     # Around all of it and not as Starlette's middleware, which an unexpected error's answer does not pass.
-    return ClockHeader(application)
+    paths = {route.endpoint: route.path for route in application.routes if isinstance(route, Route)}
+    return RequestMetrics(ClockHeader(LastResort(application)), paths)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AnnotatorError)
+    count_error(error.type)
     return error.response(request.url.path)
 
 
@@ -52,12 +60,17 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     """What Starlette itself raises: there are only unknown paths and wrong methods."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        response = WrongMethod(f"{request.url.path} does not take {request.method}").response(request.url.path)
+        response = await _answer_error(request, WrongMethod(f"{request.url.path} does not take {request.method}"))
         response.headers.update(error.headers or {})
         return response
-    return NoSuchPath(f"nothing is served at {request.url.path}").response(request.url.path)
+    return await _answer_error(request, NoSuchPath(f"nothing is served at {request.url.path}"))
+
+
+async def _answer_nobody(_: Request, __: Exception) -> Response:
+    """Who asked went away in the middle of the body."""
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _answer_unexpected(request: Request, _: Exception) -> Response:
-    """Starlette raises the error again behind this answer, and so it is logged."""
-    return AnnotationFailed("the request could not be answered").response(request.url.path)
+    """Starlette raises the error again behind this answer, for `LastResort`."""
+    return await _answer_error(request, AnnotationFailed("the request could not be answered"))

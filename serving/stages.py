@@ -17,6 +17,7 @@ from graph.model_directory import ModelDirectory
 from graph.tokenizer import TokenBatch, Tokenizer
 from serving.batching import Batcher, Limits
 from serving.clock import Seconds
+from serving.discreet import discreet
 from serving.settings import Settings
 from serving.threads import in_thread
 from serving.trips import Heads, Probabilities
@@ -33,7 +34,8 @@ class TokenizerStage:
     async def __call__(self, texts: Sequence[str]) -> tuple[TokenBatch, Seconds]:
         """Tokenize in a thread: a long utterance takes milliseconds, and the event loop has others to serve."""
         began = time.perf_counter()
-        tokens = await in_thread(self._tokenizer, texts)
+        with discreet():
+            tokens = await in_thread(self._tokenizer, texts)
         return tokens, {"tokenize": time.perf_counter() - began}
 
 
@@ -67,7 +69,8 @@ class EncoderAndHeadsStage:
         """See `Probabilities`; the heads take microseconds, so they run on the event loop."""
         pooled, seconds = await self._encoder(tokens)
         began = time.perf_counter()
-        probabilities = {task: self._heads[task].probabilities(pooled, heads[task]) for task in heads}
+        with discreet():
+            probabilities = {task: self._heads[task].probabilities(pooled, heads[task]) for task in heads}
         return probabilities, seconds | {"heads": time.perf_counter() - began}
 
     def check_health(self) -> None:
@@ -88,7 +91,8 @@ class HeadStage:
     ) -> tuple[NDArray[np.float32], Seconds]:
         """From `(n, hidden_size)` to `(n, classes)`; microseconds, so on the event loop."""
         began = time.perf_counter()
-        probabilities = self._head.probabilities(pooled, temperature)
+        with discreet():
+            probabilities = self._head.probabilities(pooled, temperature)
         return probabilities, {"heads": time.perf_counter() - began}
 
 
@@ -122,7 +126,8 @@ class CoalescingEncoder:
 
     async def _run(self, batches: Sequence[TokenBatch]) -> list[tuple[NDArray[np.float32], float]]:
         began = time.perf_counter()
-        pooled = await in_thread(self._encoder, TokenBatch.concatenate(batches))
+        with discreet():
+            pooled = await in_thread(self._encoder, TokenBatch.concatenate(batches))
         run = time.perf_counter() - began
         ends = np.cumsum([len(batch) for batch in batches])
         return [(rows, run) for rows in np.split(pooled, ends[:-1])]

@@ -34,6 +34,6 @@ class LocalTrip:
         if self.error:
             raise self.error
         if POISON in texts:
-            raise ValueError("cannot be tokenized")
+            raise ValueError(f"cannot be tokenized: {texts}")
         await asyncio.sleep(0)
         return await FusedTrip(self.pipeline)(texts, heads)

@@ -65,6 +65,13 @@ async def test_poison_harms_nobody_else(local: LocalTrip) -> None:
             assert len(answer.tokens) == 2
 
 
+async def test_a_failure_is_logged_without_the_utterance(local: LocalTrip, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(AnnotationFailed):
+        await annotator_of(local)([POISON])
+    assert "could not be annotated: ValueError at tests/serving/local.py" in caplog.text
+    assert POISON not in caplog.text
+
+
 async def test_a_replica_that_dies_costs_nothing_when_the_second_trip_succeeds(local: LocalTrip) -> None:
     local.deaths = 1
     assert len((await annotator_of(local)(["hello"])).tokens) == 1

@@ -60,14 +60,16 @@ async def test_errors_have_one_shape(
     assert "total" in stages(answer)
 
 
-async def test_a_bug_is_answered_without_its_message(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_a_bug_is_answered_and_logged_without_its_message(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def bug(_: object) -> None:
-        raise RuntimeError("the message of a bug is not for clients")
+    def bug(body: object) -> None:
+        raise RuntimeError(f"the message of a bug may quote {body}")
 
     monkeypatch.setattr("serving.original.model_utterances", bug)
-    answer = await client.post("/model", json={"sentences": ["a"]})
+    answer = await client.post("/model", json={"sentences": ["what a user said"]})
+    assert "a request failed: RuntimeError at" in caplog.text
+    assert "what a user said" not in caplog.text
     assert answer.status_code == 500
     assert answer.json() == {"error": {"type": "annotation_failed", "message": "the request could not be answered"}}
     assert "total" in stages(answer)
