@@ -15,6 +15,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import KeyMissing
+from serving.metrics import count_error
 from serving.settings import Settings
 
 logger = logging.getLogger("ray.serve")
@@ -126,6 +127,7 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application around another."""
         if scope["type"] == "http" and not self._is_public(scope["path"]) and not self._keys.accept(_key_of(scope)):
+            count_error(KeyMissing.type)
             return await KeyMissing("a valid API key is needed").response(scope["path"])(scope, receive, send)
         return await self._app(scope, receive, send)
 

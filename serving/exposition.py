@@ -22,7 +22,7 @@ from serving.errors import Unavailable
 logger = logging.getLogger("ray.serve")
 
 KEPT = ("ray_annotator_", "ray_serve_")
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MEDIA_TYPE = "text/plain"
 NODE_SECONDS = 5
 # Ray itself looks every ten seconds; within this time everybody gets the same text.
 FRESH_SECONDS = 1.0
@@ -40,7 +40,7 @@ def routes() -> list[Route]:
             if time.monotonic() - gathered > FRESH_SECONDS:
                 text = join(await asyncio.to_thread(node_texts))
                 gathered = time.monotonic()
-        return Response(text, media_type=CONTENT_TYPE)
+        return Response(text, headers={"Content-Type": f"{MEDIA_TYPE}; version=0.0.4; charset=utf-8"})
 
     return [Route("/metrics", metrics)]
 

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import HeadersTooLarge, MalformedHttp
+from serving.request_id import RequestId
 
 # With these a client could change Serve's own deadline, or keep a request alive that it has itself given up.
 RESERVED = frozenset({b"x-request-timeout-seconds", b"x-request-disconnect-disabled"})
@@ -47,5 +48,5 @@ def _is_text(value: bytes) -> bool:
 
 
 def middlewares() -> list[Middleware]:
-    """What Serve wraps its HTTP servers in."""
-    return [Middleware(Headers)]
+    """What Serve wraps its HTTP servers in, the last one outermost."""
+    return [Middleware(Headers), Middleware(RequestId)]

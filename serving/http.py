@@ -8,6 +8,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from serving import annotate, description, docs, exposition, inference_protocol, openapi, original, page, readiness
+from serving.access import Access, Keys
 from serving.annotator import Annotator
 from serving.clock_header import ClockHeader
 from serving.description import Description
@@ -17,12 +18,13 @@ from serving.metrics import count_error
 from serving.request_metrics import CLIENT_GONE, RequestMetrics
 
 
-def http_app(annotator: Annotator, model: Description) -> ASGIApp:
+def http_app(annotator: Annotator, model: Description, keys: Keys | None = None) -> ASGIApp:
     """The ASGI application.
 
     Args:
         annotator: what annotates.
         model: what is said of the model.
+        keys: who may ask; None for everybody.
     """
     application = Starlette(
         routes=[
@@ -47,7 +49,8 @@ def http_app(annotator: Annotator, model: Description) -> ASGIApp:
     application.router.redirect_slashes = False
     # Around all of it and not as Starlette's middleware, which an unexpected error's answer does not pass.
     paths = {route.endpoint: route.path for route in application.routes if isinstance(route, Route)}
-    return RequestMetrics(ClockHeader(LastResort(application)), paths)
+    guarded = application if keys is None else Access(application, keys, page.is_page)
+    return RequestMetrics(ClockHeader(LastResort(guarded)), paths)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

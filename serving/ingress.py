@@ -9,8 +9,7 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from graph.model_directory import ModelDirectory
-from serving import page
-from serving.access import Access, load_keys
+from serving.access import load_keys
 from serving.annotator import Annotator
 from serving.description import describe
 from serving.http import http_app
@@ -40,8 +39,7 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve when the replica is built; the name is Serve's."""
-        app = http_app(self._annotator, self._description)
-        return app if self._keys is None else Access(app, self._keys, page.is_page)
+        return http_app(self._annotator, self._description, self._keys)
 
     def reconfigure(self, user_config: Mapping[str, Any]) -> None:
         """Called by Serve with the deployment's user_config, before the first request and whenever it changes.

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from serving import binary_tensors, docs, page, schemas
+from serving import binary_tensors, docs, exposition, page, schemas
 from serving.annotate import AnnotateRequest
 from serving.description import Description
 from serving.errors import (
@@ -213,6 +213,14 @@ def _health() -> list[Operation]:
             "Whether an utterance goes through the whole graph",
             answer=schemas.Ready,
             errors=COMPUTING,
+        ),
+        Operation(
+            "GET",
+            "/metrics",
+            "health",
+            "Metrics of all replicas, for Prometheus",
+            media=[exposition.MEDIA_TYPE],
+            errors=[Unavailable],
         ),
     ]
 

@@ -95,3 +95,16 @@ def test_no_log_holds_an_utterance(client: httpx.Client) -> None:
     read = [path for path in logs if path.is_file()]
     assert any("Ingress" in path.name for path in read)
     assert [path for path in read if mark in path.read_text("utf-8", "replace")] == []
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/tasks", 200), ("/nothing", 404)])
+def test_request_ids_go_in_and_out(client: httpx.Client, path: str, status: int) -> None:
+    named = client.get(path, headers={"X-Request-ID": "turn-17"})
+    assert named.status_code == status
+    assert named.headers.get_list("x-request-id") == ["turn-17"]
+    made = {
+        client.get(path, headers={"X-Request-ID": "not usable"}).headers["x-request-id"],
+        client.get(path).headers["x-request-id"],
+    }
+    assert len(made) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in made)

@@ -117,6 +117,6 @@ def test_user_config_changes_under_traffic_without_a_restart_or_a_failed_request
     finally:
         traffic.stop()
     assert before
-    assert replicas() == before
+    assert before <= replicas()  # autoscaling may have added one
     assert traffic.answers > 20
     assert traffic.failures == []

@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from serving.headers import HEADER_BYTES, Headers, middlewares
+from serving.request_id import RequestId
 
 
 async def get(headers: dict[bytes, bytes]) -> httpx.Response:
@@ -39,4 +40,4 @@ async def test_what_serve_could_not_read_is_refused() -> None:
 
 
 def test_serve_is_given_it() -> None:
-    assert [repr(middleware.cls) for middleware in middlewares()] == [repr(Headers)]
+    assert [repr(middleware.cls) for middleware in middlewares()] == [repr(Headers), repr(RequestId)]

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from serving import metrics
+from serving.access import Keys
 from serving.annotator import Annotator
 from serving.description import Description
 from serving.http import http_app
@@ -92,3 +93,11 @@ async def test_a_client_that_went_away_is_counted_and_is_no_error(
     assert tags_of(measured, "annotator_request_seconds") == {("/model", str(CLIENT_GONE)): 1}
     assert tags_of(measured, "annotator_errors") == {}
     assert local.batches == []
+
+
+async def test_who_may_not_ask_is_counted(annotator: Annotator, description: Description, measured: Measured) -> None:
+    transport = httpx.ASGITransport(http_app(annotator, description, Keys(["k" * 20], None)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://annotator") as client:
+        assert (await client.get("/metrics")).status_code == 401
+    assert tags_of(measured, "annotator_request_seconds") == {("none", "401"): 1}
+    assert tags_of(measured, "annotator_errors") == {("key_missing",): 1}
