@@ -49,5 +49,5 @@ $(VENV)/serving.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/all.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,test,parquet]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,test,parquet,tracing]'
 	@touch $@ $(VENV)/serving.installed

@@ -1,9 +1,10 @@
-"""The middleware that starts the clock of every request and tells its stages in the answer's `Server-Timing` header."""
+"""The middleware of the stage clock: started with every request, told in the answer's `Server-Timing` and in traces."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.clock import Clock
+from serving.tracing import add_stages
 
 
 class ClockHeader:
@@ -27,6 +28,7 @@ class ClockHeader:
         async def send_with_header(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Server-Timing"] = clock.server_timing()
+                add_stages(clock)
             await send(message)
 
         await self._app(scope, receive, send_with_header)
