@@ -17,8 +17,8 @@ from serving.clock import Clock
 def add_stages(clock: Clock) -> None:
     """Add the stages of a request to its trace, one behind the other, if somebody traces it.
 
-    A batch has many requests: each gets the stages of its batch, while the calls that Serve itself traces show up in
-    the trace of the request that made the batch leave.
+    Each request gets the stages of its batch. The calls that the batch makes belong to no single request: what
+    Serve traces of them stands by itself.
     """
     if not trace.get_current_span().is_recording():
         return
