@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests call make from make, which else says which folder it enters and leaves.
 MAKEFLAGS += --no-print-directory
 
-.PHONY: serve update stop test check train clean
+.PHONY: serve update stop test check train clean faults licences audit
 
 # The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml] [HOST=0.0.0.0]
 serve: $(VENV)/serving.installed
@@ -23,6 +23,21 @@ stop: $(VENV)/serving.installed
 # Every test, the real service included.
 test: $(VENV)/all.installed
 	$(BIN)/python -m pytest
+
+# Every fault at full length, about half an hour, and the table of what was measured; make test runs a short version.
+faults: $(VENV)/all.installed
+	$(BIN)/python -m pytest tests/faults --long-faults
+	@$(BIN)/python -m tests.faults.table
+
+# The licence of everything that is installed for serving and for tests.
+licences: $(VENV)/all.installed
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[supply]'
+	@$(BIN)/pip-licenses --format=markdown --order=license
+
+# Known vulnerabilities of the pinned versions; needs the network.
+audit: $(VENV)/all.installed
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[supply]'
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 # Style, types and the fast tests, in seconds.
 check: $(VENV)/all.installed

@@ -49,7 +49,10 @@ NARROWED = {
 # An answer leaves no trace, so a request whose replica died before it answered may go to another one.
 RETRIES = {"RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout"}
 
-CLUSTER = FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
+# Serve looks every 10 s, three times, whether HAProxy lives, and lets a replica that hangs finish its requests.
+SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1"}
+
+CLUSTER = SOON | FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
 
 START_SECONDS = 180
 STOP_SECONDS = 90
