@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # From here on a SIGTERM is handled like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A background job of a shell is deaf to SIGINT, and so would be Serve, which is ended by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         plan = read_config(options.config)
         if options.host:
