@@ -7,7 +7,18 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from tests.e2e.contract import TASKS
-from tests.e2e.page.visit import DESKTOP, PHONE, SEVERAL, SIZES, Visit, answer_with, ask, type_in, wait_for_answer
+from tests.e2e.page.visit import (
+    DESKTOP,
+    PHONE,
+    SEVERAL,
+    SIZES,
+    Visit,
+    answer_with,
+    ask,
+    type_in,
+    wait_for_answer,
+    wait_for_rest,
+)
 
 
 def test_the_switch_changes_the_colours_and_is_remembered(visit: Visit) -> None:
@@ -106,7 +117,7 @@ def test_no_rule_of_accessibility_is_broken(visit: Visit, size: tuple[int, int],
 
 
 def assert_accessible(page: Page) -> None:
-    page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
+    wait_for_rest(page)
     page.evaluate(AXE_SCRIPT)
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     assert len(found["passes"]) > 20

@@ -21,6 +21,7 @@ from tests.e2e.page.visit import (
     top,
     type_in,
     wait_for_answer,
+    wait_for_rest,
 )
 
 
@@ -45,7 +46,7 @@ def test_bars_are_as_long_as_their_scores_and_of_many_labels_the_first_are_shown
     bars = chart.locator(".bar:visible")
     expect(bars).to_have_count(len(large.labels))
     scores = annotations(service, [page.locator("#text").input_value()])[0][large.name]["scores"]
-    page.wait_for_timeout(300)  # the bars move
+    wait_for_rest(page)
     order = []
     for bar in bars.all():
         label = bar.locator(".label").get_attribute("title")

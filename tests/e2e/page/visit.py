@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Locator, Page, Response, expect
+
+from annotator.client import Client
 
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
@@ -47,8 +48,9 @@ def top(page: Page) -> list[str]:
 
 
 def annotations(service: str, texts: list[str]) -> list[dict[str, dict[str, Any]]]:
-    answer = httpx.post(f"{service}/v1/annotate", json={"inputs": texts}, timeout=30)
-    return [annotation["tasks"] for annotation in answer.json()["annotations"]]
+    """What the page should show; waits where the service is busy, as the page does."""
+    with Client(service) as client:
+        return [annotation.model_dump()["tasks"] for annotation in client.annotate(texts)]
 
 
 def labels(service: str, text: str) -> list[str]:
@@ -57,6 +59,11 @@ def labels(service: str, text: str) -> list[str]:
 
 def wait_for_answer(page: Page) -> None:
     expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
+
+
+def wait_for_rest(page: Page) -> None:
+    """Until nothing moves any more."""
+    page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
 
 
 def answer_with(page: Page, status: int, error: dict[str, str], times: int, **headers: str) -> None:
