@@ -71,7 +71,7 @@ class Batcher(Generic[Item, Answer]):
         self._queued_cost = 0
         self._dispatch_due = False
         self._running: dict[asyncio.Task[None], float] = {}
-        self._seconds_per_cost = 0.0
+        self._seconds_per_batch = 0.0
 
     @property
     def waiting(self) -> int:
@@ -111,7 +111,8 @@ class Batcher(Generic[Item, Answer]):
     def _refuse_excess(self, cost: int) -> None:
         queued = self._queued_cost + cost
         limit = self.limits.waiting
-        seconds = self._queued_cost * self._seconds_per_cost
+        # In full batches, for that is what a queue becomes: small ones cost more an item, and say nothing of a rush.
+        seconds = self._queued_cost / self.limits.budget / self.limits.slots * self._seconds_per_batch
         too_many = limit is not None and self._queue and queued > limit
         too_long = queued > self.limits.budget and seconds > self.limits.waiting_seconds
         if too_many or too_long:
@@ -130,14 +131,14 @@ class Batcher(Generic[Item, Answer]):
                 return
             task = asyncio.create_task(self._answer(batch))
             self._running[task] = time.monotonic()
-            task.add_done_callback(partial(self._free_slot, sum(waiting.cost for waiting in batch)))
+            task.add_done_callback(self._free_slot)
             for waiting in batch:
                 waiting.answer.add_done_callback(partial(self._cancel_abandoned, task, batch))
 
-    def _free_slot(self, cost: int, task: "asyncio.Task[None]") -> None:
+    def _free_slot(self, task: "asyncio.Task[None]") -> None:
         seconds = time.monotonic() - self._running.pop(task)
-        # Slots work side by side; the latest of about ten batches count.
-        self._seconds_per_cost += 0.1 * (seconds / cost / self.limits.slots - self._seconds_per_cost)
+        # The latest of about ten batches count.
+        self._seconds_per_batch += 0.1 * (seconds - self._seconds_per_batch)
         self._dispatch()
 
     def _cancel_abandoned(

@@ -233,3 +233,15 @@ async def test_who_would_wait_too_long_is_refused_at_once() -> None:
     refused = [answer for answer in answers if isinstance(answer, Overloaded)]
     assert 100 < len(refused) < 200
     assert [answer for answer in answers if not isinstance(answer, Overloaded)] == list(range(200 - len(refused)))
+
+
+async def test_slow_small_batches_do_not_make_a_large_request_look_like_a_rush() -> None:
+    async def run(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0.02)
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda item: item, limits=Limits(budget=64, slots=1, waiting_seconds=0.5))
+    for _ in range(20):
+        await batcher.submit(1)
+    # 64 times 0.02 s are more than 0.5 s, but these 64 are one batch.
+    assert [*await asyncio.gather(batcher.submit(64), batcher.submit(4))] == [64, 4]
