@@ -4,7 +4,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.clock import Clock
-from serving.tracing import add_stages
+from serving.tracing import add_request
 
 
 class ClockHeader:
@@ -28,7 +28,7 @@ class ClockHeader:
         async def send_with_header(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Server-Timing"] = clock.server_timing()
-                add_stages(clock)
+                add_request(scope, clock)
             await send(message)
 
         await self._app(scope, receive, send_with_header)

@@ -1,33 +1,42 @@
-"""OpenTelemetry: spans of the stages below the span that Serve makes for a request, and where they go.
+"""OpenTelemetry: a span of every request with its stages below, and where spans go.
 
-Off unless the config has a `tracing_config`; then Serve makes spans of requests and of calls between deployments, and
-hands them to what `exporter_import_path` names: a file by default, or `serving.tracing:otlp` for a collector. Spans
-hold names and times, and nothing of what was asked.
+Off unless the config has a `tracing_config`; then Serve makes spans of its own calls, and hands all of them to what
+`exporter_import_path` names: a file by default, or `serving.tracing:otlp` for a collector. Spans hold names and times,
+and nothing of what was asked. Serve's own span of a request ignores the client's `traceparent` when HAProxy is in
+front; ours follows it.
 """
 
 import time
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from serving.clock import Clock
 
+_propagator = TraceContextTextMapPropagator()
 
-def add_stages(clock: Clock) -> None:
-    """Add the stages of a request to its trace, one behind the other, if somebody traces it.
 
-    Each request gets the stages of its batch. The calls that the batch makes belong to no single request: what
-    Serve traces of them stands by itself.
+def add_request(scope: Scope, clock: Clock) -> None:
+    """Trace a request that is being answered, if Serve has turned tracing on in this process.
+
+    The stages, which are those of its batch, stand one behind the other.
     """
-    if not trace.get_current_span().is_recording():
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
         return
     tracer = trace.get_tracer("annotator")
     began = time.time_ns() - int(1e9 * clock.total)
+    client = _propagator.extract(Headers(scope=scope))
+    request = tracer.start_span("annotator.request", client, trace.SpanKind.SERVER, start_time=began)
+    below = trace.set_span_in_context(request)
     for stage, seconds in clock.seconds.items():
         ended = began + int(1e9 * seconds)
-        tracer.start_span(f"annotator.{stage}", start_time=began).end(ended)
+        tracer.start_span(f"annotator.{stage}", below, start_time=began).end(ended)
         began = ended
+    request.end()
 
 
 def otlp(_: str) -> list[SpanProcessor]:
