@@ -4,6 +4,7 @@ Its examples are real: each request that is shown has been put to this service, 
 back. So they fit the weights and the tasks that are served, whichever these are.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -49,18 +50,21 @@ def routes(annotator: Annotator, model: Description) -> list[Route]:
         model: that is served.
     """
     written: tuple[object, bytes] | None = None
+    writing = asyncio.Lock()
 
     async def openapi(request: Request) -> Response:
         nonlocal written
-        tuned = annotator.tuned
-        if written is None or written[0] is not tuned:
+        # Whoever comes while it is written waits for that.
+        async with writing:
+            tuned = annotator.tuned
+            if written is not None and written[0] is tuned:
+                return Response(written[1], media_type=JSON)
             said = operations(model, tuned.tasks[0].name)
             examples = await put(said, ClockHeader(request.app))
             text = orjson.dumps(document(said, tuned.tasks, examples))
-            if any(answer.status_code >= 500 for answers in examples.values() for _, answer in answers):
-                return Response(text, media_type=JSON)
-            written = tuned, text
-        return Response(written[1], media_type=JSON)
+            if all(answer.status_code < 500 for answers in examples.values() for _, answer in answers):
+                written = tuned, text
+            return Response(text, media_type=JSON)
 
     return [Route("/openapi.json", openapi)]
 
@@ -101,7 +105,7 @@ def document(said: Sequence[Operation], tasks: Sequence[Task], examples: Example
             "title": "annotator",
             "version": API_VERSION,
             "description": "Classifications of a user's utterance. Every answer says in its header `Server-Timing` "
-            "where its milliseconds went.",
+            "where its milliseconds went. A key is needed only where the operator has set some.",
         },
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
@@ -151,16 +155,22 @@ def _responses(operation: Operation, answers: Sequence[tuple[str, httpx.Response
     possible: dict[int, list[type[AnnotatorError]]] = {}
     for error in (*operation.errors, *EVERYWHERE):
         possible.setdefault(error.status_at(operation.path), []).append(error)
-    schema = _reference(ProtocolError.__name__ if operation.path.startswith("/v2") else Error.__name__)
     for status, errors in sorted(possible.items()):
         responses[str(status)] = {
-            "description": "; ".join(f"`{error.type}`: {error.__doc__}" for error in errors),
-            "content": {JSON: {"schema": schema} | _shown(answers, status)},
+            "description": "; ".join(f"`{error.type}`: {str(error.__doc__).rstrip('.')}" for error in errors),
+            "content": {JSON: {"schema": _error(operation.path, errors)} | _shown(answers, status)},
         }
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             about = "seconds after which to try again"
             responses[str(status)]["headers"] = {"Retry-After": {"description": about, "schema": {"type": "integer"}}}
     return responses
+
+
+def _error(path: str, errors: Sequence[type[AnnotatorError]]) -> Schema:
+    if path.startswith("/v2"):
+        return _reference(ProtocolError.__name__)
+    types = {"type": {"enum": [error.type for error in errors]}}
+    return _reference(Error.__name__) | {"properties": {"error": {"properties": types}}}
 
 
 def _shown(answers: Sequence[tuple[str, httpx.Response]], status: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from graph.pipeline import load_pipeline
 from graph.tasks import load_tasks
 from serving.annotate import AnnotateRequest, annotations
 from serving.annotator import Annotator
+from serving.inference_request import parse
 from serving.launch import EXAMPLE, example
 from serving.settings import PROJECT, Settings
 from serving.trips import FusedTrip
@@ -37,7 +38,7 @@ def test_the_answer_is_what_the_shipped_model_answers() -> None:
 
 
 async def test_the_modern_answer_is_what_the_shipped_model_answers() -> None:
-    block = re.search(r"/v1/annotate .* -d '(.*)'\n\n    (\{.*?\}\]\}$)", README, re.MULTILINE | re.DOTALL)
+    block = re.search(r"/v1/annotate .*? -d '(.*?)'\n\n    (\{.*?\}\]\}$)", README, re.MULTILINE | re.DOTALL)
     assert block is not None
     asked, told = json.loads(block[1]), json.loads(block[2])
     model = ModelDirectory.open(Settings().model_path, Settings().tasks_path)
@@ -50,6 +51,21 @@ async def test_the_modern_answer_is_what_the_shipped_model_answers() -> None:
     shown = told["annotations"][0]
     assert shown["tasks"][task].pop("scores") == pytest.approx(annotation["tasks"][task].pop("scores"), abs=0.01)
     assert shown == annotation
+
+
+def test_the_answer_of_the_open_inference_protocol_is_what_the_shipped_model_answers() -> None:
+    block = re.search(r"/infer -d '(.*?)'\n\n    (\{.*?\}\]\}$)", README, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    asked, told = json.loads(block[1]), json.loads(block[2])
+    model = ModelDirectory.open(Settings().model_path, Settings().tasks_path)
+    assert (told["model_name"], told["model_version"]) == (Settings().name, model.version)
+    inference = parse(block[1].encode(), None, model.tasks)
+    ((task, _),) = inference.outputs
+    scores = load_pipeline(model).probabilities(inference.texts)[task.name]
+    (output,) = told["outputs"]
+    assert output["name"] == asked["outputs"][0]["name"]
+    assert output["shape"] == list(scores.shape)
+    assert output["data"] == pytest.approx(scores.ravel().tolist(), abs=0.01)
 
 
 def test_every_setting_stands_in_the_table_with_its_default() -> None:
