@@ -70,6 +70,8 @@ TASKS = (
     ),
 )
 
+MARKED = Task(name="tiny_marks", labels=("fire", "flood", "storm"), kind="multi")
+
 
 def write_tokenizer(path: Path) -> None:
     """Write a `tokenizer.json` as BERT has it: lower case, WordPiece, [CLS] before and [SEP] behind."""
@@ -129,6 +131,22 @@ def write_data(data: Path, tasks: Sequence[Task] = TASKS, rows: int = 36) -> Non
     for task in tasks:
         for split in ("train", "valid", "test"):
             write_rows(data, task.name, split, _rows(task, split, rows))
+
+
+def write_marked_data(data: Path, task: Task = MARKED, rows: int = 36) -> None:
+    """Write `<split>_multilabel.tsv.gz` of a task of kind multi: a word a label that holds, some labels not asked."""
+    for split in ("train", "valid", "test"):
+        draw = random.Random(f"{task.name} {split}")
+        lines = ["\t".join(["text", *task.labels, "origin"])]
+        for i in range(rows):
+            marks = [draw.random() < 0.4 for _ in task.labels]
+            words = [word for word, holds in zip(_MARKERS.split(), marks, strict=False) if holds]
+            fields = ["" if draw.random() < 0.2 else str(int(holds)) for holds in marks]
+            text = " ".join(draw.sample(words + draw.choices(_FILLERS.split(), k=2), len(words) + 2))
+            lines.append("\t".join([text, *fields, ORIGINS[i % len(ORIGINS)]]))
+        path = data / task.name / f"{split}_multilabel.tsv.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0))
 
 
 def _rows(task: Task, split: str, count: int) -> list[tuple[str, str, str]]:

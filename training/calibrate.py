@@ -26,8 +26,8 @@ from graph.heads import Head
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from graph.tasks import Task
-from training.data import Row, Split, read_rows
-from training.evaluate import as_plain, pool, score_labels
+from training.data import NOT_ASKED, Row, Split, read_rows
+from training.evaluate import as_plain, pool, score_answers
 from training.manifest import write_manifest
 from training.reliability import Reliability, draw
 
@@ -69,8 +69,15 @@ def collect(pipeline: Pipeline, data: Path, task: Task, split: Split) -> Answers
     rows = read_rows(data, task, split)
     if not rows:
         raise ValueError(f"{data}: task {task.name} has no {split} rows")
-    truth = np.eye(len(task.labels), dtype=np.float32)[[row.label for row in rows]]
-    return Answers(rows, pool(pipeline, rows), truth)
+    return Answers(rows, pool(pipeline, rows), truth_of(task, rows))
+
+
+def truth_of(task: Task, rows: Sequence[Row]) -> NDArray[np.float32]:
+    """What n rows say, as `Answers` has it."""
+    if task.kind == "single":
+        return np.eye(len(task.labels), dtype=np.float32)[[row.label for row in rows]]
+    marks = np.array([row.marks for row in rows], dtype=np.float32)
+    return np.where(marks == NOT_ASKED, np.float32(np.nan), marks)
 
 
 def confidences(head: Head, answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -141,7 +148,7 @@ def store(model: ModelDirectory, calibrations: Sequence[Calibration]) -> None:
         head = calibration.after
         temperatures[head.task.name] = head.temperature
         for split, answers in calibration.answers.items():
-            by_origin = score_labels(answers.rows, head(answers.pooled).argmax(axis=1))
+            by_origin = score_answers(head.task, answers.rows, head(answers.pooled))
             scores[split] = scores.get(split, {}) | as_plain({head.task.name: by_origin})
     write_manifest(model.manifest.model_copy(update={"temperatures": temperatures, "scores": scores}), model.path)
 

@@ -18,14 +18,14 @@ NUMBERED_LABELS = 16
 
 
 def draw_split(pipeline: Pipeline, data: Path, split: Split, folder: Path) -> None:
-    """Write `<task>.png` for each task of the pipeline.
+    """Write `<task>.png` for each task of the pipeline that is of kind single.
 
     Raises:
         OSError: rows or folder are not there.
         ValueError: a row is wrong.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for task in pipeline.tasks:
+    for task in (task for task in pipeline.tasks if task.kind == "single"):
         draw(task, confusion(pipeline, task, read_rows(data, task, split)), folder / f"{task.name}.png")
 
 

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,17 +19,31 @@ from training.recipe import Recipe
 
 Split = Literal["train", "valid", "test"]
 
+# Of the names of files, by the kind of the task.
+SUFFIXES = {"single": "", "multi": "_multilabel"}
+
 # Rows are sorted by length inside windows of so many batches: little padding, and still a mixed order.
 WINDOW_BATCHES = 50
+
+# Of a label that a source never asked about.
+NOT_ASKED = -1
 
 
 @dataclass(frozen=True)
 class Row:
-    """One labelled utterance."""
+    """One labelled utterance.
+
+    Attributes:
+        text: as the file has it.
+        label: position of its label; of kind multi of the first that holds, or how many there are if none does.
+        origin: which source it is from.
+        marks: of kind multi, for each label 1 (holds), 0 (does not) or `NOT_ASKED`; else empty.
+    """
 
     text: str
     label: int
     origin: str
+    marks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,42 +55,66 @@ class TrainingBatch:
         mask: int64 `(rows, width)`, 1 for a token.
         tasks: int64 `(rows,)`, position of the row's task in contract order.
         labels: int64 `(rows,)`, position of the label in its task.
+        marks: int64 `(rows, most labels of a row of kind multi)`, `NOT_ASKED` behind the last label of a row.
     """
 
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
     tasks: NDArray[np.int64]
     labels: NDArray[np.int64]
+    marks: NDArray[np.int64]
 
 
 def read_rows(data: Path, task: Task, split: Split) -> list[Row]:
-    """All rows of a task's split.
+    """All rows of a task's split; of kind multi from `<split>_multilabel.tsv.gz`.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a row is not text, known label and origin; the message names file and line.
             Or the file is broken; the message names it.
     """
-    return read_file(data / task.name / f"{split}.tsv.gz", task)
+    return read_file(data / task.name / f"{split}{SUFFIXES[task.kind]}.tsv.gz", task)
 
 
 def read_file(path: Path, task: Task) -> list[Row]:
     """All rows of one file, gzipped or not; see `read_rows`."""
-    positions = {label: i for i, label in enumerate(task.labels)}
     rows: list[Row] = []
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8", newline="\n") as lines:
-            if next(lines, "").rstrip("\n") != "text\tlabel\torigin":
-                raise ValueError(f"{path}: the header must be text, label, origin, separated by tabs")
+            parse = _row_parser(path, task, next(lines, "").rstrip("\n").split("\t"))
             for number, line in enumerate(lines, start=2):
-                fields = line.rstrip("\n").split("\t")
-                if len(fields) != 3 or fields[1] not in positions:
-                    raise ValueError(f"{path}, line {number}: not a text, a label of {task.name} and an origin")
-                rows.append(Row(fields[0], positions[fields[1]], fields[2]))
+                row = parse(line.rstrip("\n").split("\t"))
+                if row is None:
+                    wanted = "a label" if task.kind == "single" else "1, 0 or nothing for each label"
+                    raise ValueError(f"{path}, line {number}: not a text, {wanted} of {task.name} and an origin")
+                rows.append(row)
     except (EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: not a whole file of UTF-8 text: {error}") from error
     return rows
+
+
+def _row_parser(path: Path, task: Task, header: list[str]) -> Callable[[list[str]], Row | None]:
+    """What makes a row of the fields of a line, or None where they are none."""
+    if task.kind == "single":
+        if header != ["text", "label", "origin"]:
+            raise ValueError(f"{path}: the header must be text, label, origin, separated by tabs")
+        positions = {label: i for i, label in enumerate(task.labels)}
+        return lambda fields: (
+            Row(fields[0], positions[fields[1]], fields[2]) if len(fields) == 3 and fields[1] in positions else None
+        )
+    labels = header[1:-1]
+    if header[:1] + header[-1:] != ["text", "origin"] or not labels or set(labels) - set(task.labels):
+        raise ValueError(f"{path}: the header must be text, labels of {task.name}, origin, separated by tabs")
+    return lambda fields: _marked_row(fields, labels, task.labels)
+
+
+def _marked_row(fields: list[str], asked: Sequence[str], labels: Sequence[str]) -> Row | None:
+    if len(fields) != len(asked) + 2 or not set(fields[1:-1]) <= {"1", "0", ""}:
+        return None
+    given = {label: int(field) for label, field in zip(asked, fields[1:-1], strict=True) if field}
+    marks = tuple(given.get(label, NOT_ASKED) for label in labels)
+    return Row(fields[0], marks.index(1) if 1 in marks else len(labels), fields[-1], marks)
 
 
 def read_training_rows(data: Path, tasks: Sequence[Task], recipe: Recipe) -> list[list[Row]]:
@@ -84,7 +122,7 @@ def read_training_rows(data: Path, tasks: Sequence[Task], recipe: Recipe) -> lis
     rows_by_task: list[list[Row]] = []
     for task in tasks:
         rows = read_rows(data, task, "train")
-        if recipe.lines is not None and (own := recipe.lines / f"{task.name}.tsv").exists():
+        if recipe.lines is not None and (own := recipe.lines / f"{task.name}{SUFFIXES[task.kind]}.tsv").exists():
             rows += read_file(own, task)
         rows_by_task.append([row for row in rows if row.origin not in recipe.leave_out])
     return rows_by_task
@@ -127,7 +165,10 @@ class Epoch:
         chosen = [self.rows[i] for i in positions]
         tasks = np.array([task for task, _ in chosen], dtype=np.int64)
         labels = np.array([row.label for _, row in chosen], dtype=np.int64)
-        return TrainingBatch(ids, mask, tasks, labels)
+        marks = np.full((len(chosen), max(len(row.marks) for _, row in chosen)), NOT_ASKED, dtype=np.int64)
+        for place, (_, row) in enumerate(chosen):
+            marks[place, : len(row.marks)] = row.marks
+        return TrainingBatch(ids, mask, tasks, labels, marks)
 
 
 def draw(

@@ -5,7 +5,7 @@ python -m training.evaluate MODEL_DIR DATA [--split test] [--runtime torch]
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +17,7 @@ from graph.encoder import DEFAULT_RUNTIME, RuntimeName
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from graph.tasks import Task
-from training.data import Row, Split, read_rows
+from training.data import NOT_ASKED, Row, Split, read_rows
 
 # Rows are scored in chunks: tokens and vectors of a whole split need not be held at once.
 CHUNK_ROWS = 2048
@@ -25,22 +25,24 @@ CHUNK_ROWS = 2048
 
 @dataclass(frozen=True)
 class Score:
-    """How right the top label is.
+    """How right the top label is; of kind multi each yes (0.5 and more) or no that was asked for.
 
     Attributes:
         rows: how many rows were scored.
-        accuracy: share of right rows, 0 to 1.
+        accuracy: share of right rows, of kind multi of right answers, 0 to 1.
         macro_f1: mean F1 over the classes that occur among labels or answers, 0 to 1.
+        f1: that of each such class; of kind multi.
     """
 
     rows: int
     accuracy: float
     macro_f1: float
+    f1: Mapping[str, float] = field(default_factory=dict)
 
 
 def score_rows(pipeline: Pipeline, task: Task, rows: Sequence[Row]) -> dict[str, Score]:
     """Score one task on rows; key "all", then one key an origin. The label counted is the one that is served."""
-    return score_labels(rows, pipeline.heads[task.name](pool(pipeline, rows)).argmax(axis=1))
+    return score_answers(task, rows, pipeline.heads[task.name](pool(pipeline, rows)))
 
 
 def pool(pipeline: Pipeline, rows: Sequence[Row]) -> NDArray[np.float32]:
@@ -49,15 +51,32 @@ def pool(pipeline: Pipeline, rows: Sequence[Row]) -> NDArray[np.float32]:
     return np.concatenate([pipeline.pooled([row.text for row in chunk]) for chunk in chunks])
 
 
-def score_labels(rows: Sequence[Row], predicted: NDArray[np.int64]) -> dict[str, Score]:
-    """Scores of answers to n rows, given as positions of labels `(n,)`; keys as in `score_rows`."""
-    truth = np.array([row.label for row in rows])
+def score_answers(task: Task, rows: Sequence[Row], probabilities: NDArray[np.float32]) -> dict[str, Score]:
+    """Scores of what a head answers to n rows, `(n, classes)`; keys as in `score_rows`."""
     origins = np.array([row.origin for row in rows])
-    scores = {"all": _score(truth, predicted)}
-    for origin in sorted(set(origins.tolist())):
-        mine = origins == origin
-        scores[origin] = _score(truth[mine], predicted[mine])
-    return scores
+    parts = {"all": np.ones(len(rows), dtype=bool)}
+    parts |= {origin: origins == origin for origin in sorted(set(origins.tolist()))}
+    if task.kind == "multi":
+        marks = np.array([row.marks for row in rows])
+        return {part: _score_marks(task, marks[mine], probabilities[mine] >= 0.5) for part, mine in parts.items()}
+    truth, predicted = np.array([row.label for row in rows]), probabilities.argmax(axis=1)
+    return {part: _score(truth[mine], predicted[mine]) for part, mine in parts.items()}
+
+
+def _score_marks(task: Task, marks: NDArray[np.int64], predicted: NDArray[np.bool_]) -> Score:
+    asked = marks != NOT_ASKED
+    f1 = {
+        label: float(f1_score(marks[mine, i] == 1, predicted[mine, i], zero_division=0))
+        for i, (label, mine) in enumerate(zip(task.labels, asked.T, strict=True))
+        if (marks[mine, i] == 1).any() or predicted[mine, i].any()
+    }
+    right = (predicted == (marks == 1))[asked]
+    return Score(
+        rows=len(marks),
+        accuracy=float(right.mean()) if len(right) else 0.0,
+        macro_f1=float(np.mean(list(f1.values()))) if f1 else 0.0,
+        f1=f1,
+    )
 
 
 def _score(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Score:
@@ -109,6 +128,8 @@ def table(scores: Mapping[str, Mapping[str, Score]], by_origin: bool = True) -> 
             if part == "all" or by_origin:
                 name = task if part == "all" else f"    {part}"
                 lines.append(f"{name:32} {score.rows:6} {100 * score.accuracy:9.1f} {100 * score.macro_f1:9.1f}")
+            if part == "all":
+                lines += [f"{f'    F1 of {label}':32} {'':6} {'':9} {100 * f1:9.1f}" for label, f1 in score.f1.items()]
     lines.append(
         f"{'mean of the tasks':32} {'':6} {100 * mean_accuracy(scores):9.1f} {100 * mean_macro_f1(scores):9.1f}"
     )
@@ -117,13 +138,12 @@ def table(scores: Mapping[str, Mapping[str, Score]], by_origin: bool = True) -> 
 
 def as_plain(scores: Mapping[str, Mapping[str, Score]]) -> dict[str, Any]:
     """Scores as the manifest holds them, to four decimals."""
-    return {
-        task: {
-            part: {"rows": s.rows, "accuracy": round(s.accuracy, 4), "macro_f1": round(s.macro_f1, 4)}
-            for part, s in parts.items()
-        }
-        for task, parts in scores.items()
-    }
+    return {task: {part: _plain(score) for part, score in parts.items()} for task, parts in scores.items()}
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    plain = {"rows": score.rows, "accuracy": round(score.accuracy, 4), "macro_f1": round(score.macro_f1, 4)}
+    return plain | ({"f1": {label: round(f1, 4) for label, f1 in score.f1.items()}} if score.f1 else {})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

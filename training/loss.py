@@ -9,26 +9,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from graph.tasks import Task
-from training.data import Row
+from training.data import NOT_ASKED, Row
 from training.model import MultitaskModel
 from training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class LabelLoss:
-    """Cross-entropy of a mixed batch, each row by its own task's head.
+    """Cross-entropy of a mixed batch, each row by its own task's head; binary, and of what was asked, of kind multi.
 
     Attributes:
-        smoothing: share of the label's weight that is spread over all classes.
+        smoothing: share of the label's weight that is spread over all classes; of kind single.
         task_weights: float32 `(tasks,)`.
-        class_weights: float32 `(classes,)` a task, 1 on average over its rows.
+        class_weights: float32 `(classes,)` a task, 1 on average over its rows; of kind single.
     """
 
     smoothing: float
     task_weights: Tensor
     class_weights: Sequence[Tensor]
 
-    def __call__(self, model: MultitaskModel, pooled: Tensor, tasks: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, model: MultitaskModel, pooled: Tensor, tasks: Tensor, labels: Tensor, marks: Tensor) -> Tensor:
         """Mean over the rows.
 
         Args:
@@ -36,16 +36,33 @@ class LabelLoss:
             pooled: `(rows, hidden_size)`.
             tasks: int64 `(rows,)`, position of the row's task.
             labels: int64 `(rows,)`, position of the label in its task.
+            marks: int64 `(rows, labels)`, see `TrainingBatch`.
         """
         total = pooled.new_zeros((), dtype=torch.float32)
         for t in set(tasks.tolist()):
             rows = tasks == t
             logits = model.heads[t](pooled[rows]).float()
-            loss = functional.cross_entropy(
-                logits, labels[rows], self.class_weights[t], reduction="sum", label_smoothing=self.smoothing
-            )
+            if model.tasks[t].kind == "multi":
+                loss = marked_loss(logits, marks[rows, : logits.shape[1]])
+            else:
+                loss = functional.cross_entropy(
+                    logits, labels[rows], self.class_weights[t], reduction="sum", label_smoothing=self.smoothing
+                )
             total = total + self.task_weights[t] * loss
         return total / len(labels)
+
+
+def marked_loss(logits: Tensor, marks: Tensor) -> Tensor:
+    """Binary cross-entropy: its mean over the marks that were asked for, times the number of rows.
+
+    Args:
+        logits: `(rows, labels)`.
+        marks: `(rows, labels)` of 1, 0 and `NOT_ASKED`.
+    """
+    asked = marks != NOT_ASKED
+    if not asked.any():
+        return logits.sum() * 0
+    return functional.binary_cross_entropy_with_logits(logits[asked], marks[asked].float()) * len(logits)
 
 
 def label_loss(tasks: Sequence[Task], rows_by_task: Sequence[Sequence[Row]], recipe: Recipe) -> LabelLoss:

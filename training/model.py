@@ -20,14 +20,12 @@ class MultitaskModel(nn.Module):
     """Nine answers from one forward pass.
 
     Args:
-        tasks: in contract order; all of kind single.
+        tasks: in contract order.
         encoder: encoder and pooler.
     """
 
     def __init__(self, tasks: Sequence[Task], encoder: PooledEncoder) -> None:
         super().__init__()
-        if any(task.kind != "single" for task in tasks):
-            raise ValueError("only tasks of kind single can be trained so far")
         self.tasks = tuple(tasks)
         self.encoder = encoder
         self.dropout = nn.Dropout(0.1)

@@ -62,6 +62,8 @@ class Trainer:
         self.label_loss = label_loss(tasks, self.rows, recipe)
         self.soft_labels: SoftLabels | None = None
         if recipe.teacher is not None:
+            if any(task.kind != "single" for task in tasks):
+                raise ValueError("a teacher's answers are learned for tasks of kind single alone")
             teacher = ModelDirectory.open(recipe.teacher.model, tasks_file)
             pipeline = load_pipeline(teacher, max_tokens=recipe.max_tokens, threads=recipe.threads)
             self.soft_labels = SoftLabels(pipeline, report)
@@ -137,7 +139,8 @@ class Trainer:
             group["lr"] = group["peak"] * self.schedule.share(self.step, total)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
             pooled = self.model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
-            loss = self.label_loss(self.model, pooled, torch.from_numpy(batch.tasks), torch.from_numpy(batch.labels))
+            truth = (torch.from_numpy(array) for array in (batch.tasks, batch.labels, batch.marks))
+            loss = self.label_loss(self.model, pooled, *truth)
             if teacher is not None and self.recipe.teacher is not None:
                 distance = teacher_loss(self.model, pooled, teacher, self.recipe.teacher.temperature)
                 loss = loss + self.recipe.teacher.weight * distance

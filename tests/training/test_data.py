@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from graph.tokenizer import Tokenizer
-from tests.tiny import ORIGINS, TASKS, WRITTEN, tiny_recipe, write_data, write_rows
+from tests.tiny import MARKED, ORIGINS, TASKS, WRITTEN, tiny_recipe, write_data, write_rows
 from training.data import (
+    NOT_ASKED,
     Row,
     TrainingBatch,
     draw,
@@ -224,3 +225,43 @@ def test_a_text_that_was_trained_on_is_found_among_the_seen_ones(tmp_path: Path)
     assert text_hash("HELLO you.") in seen
     assert text_hash("The dog?") in seen
     assert text_hash("the cat") not in seen
+
+
+def write_marked(data: Path, *lines: str) -> None:
+    path = data / MARKED.name / "train_multilabel.tsv.gz"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
+def test_rows_of_kind_multi_have_a_mark_a_label_in_the_order_of_the_task(tmp_path: Path) -> None:
+    write_marked(
+        tmp_path, "text\tstorm\tfire\torigin", "help\t1\t1\twritten", "calm\t0\t\twritten", "hot\t\t1\tmade_up"
+    )
+    assert read_rows(tmp_path, MARKED, "train") == [
+        Row("help", 0, "written", (1, NOT_ASKED, 1)),
+        Row("calm", 3, "written", (NOT_ASKED, NOT_ASKED, 0)),
+        Row("hot", 0, "made_up", (1, NOT_ASKED, NOT_ASKED)),
+    ]
+
+
+@pytest.mark.parametrize("row", ["help\t2\twritten", "help\t1", "help\t1\t0\twritten", "help\tyes\twritten"])
+def test_a_wrong_mark_is_an_error_with_file_and_line(tmp_path: Path, row: str) -> None:
+    write_marked(tmp_path, "text\tfire\torigin", row)
+    with pytest.raises(ValueError, match=r"train_multilabel.tsv.gz, line 2: .* 1, 0 or nothing for each label"):
+        read_rows(tmp_path, MARKED, "train")
+
+
+@pytest.mark.parametrize("header", ["text\tlabel\torigin", "text\torigin", "text\tfire"])
+def test_a_header_without_labels_of_the_task_is_an_error(tmp_path: Path, header: str) -> None:
+    write_marked(tmp_path, header)
+    with pytest.raises(ValueError, match="the header must be text, labels of tiny_marks, origin"):
+        read_rows(tmp_path, MARKED, "train")
+
+
+def test_a_batch_of_both_kinds_has_marks_where_there_are_any(tokenizer: Tokenizer) -> None:
+    rows = [make_rows([3, 3]), [Row("fire", 0, "template", (1, 0, NOT_ASKED))]]
+    epoch = draw(rows, (TASK, MARKED), tokenizer, recipe(rows_per_task=100, batch_size=20), 0)
+    batch = epoch.batch(0)
+    assert batch.marks.shape == (7, 3)
+    assert batch.marks[batch.tasks == 1].tolist() == [[1, 0, NOT_ASKED]]
+    assert set(batch.marks[batch.tasks == 0].ravel()) == {NOT_ASKED}

@@ -10,10 +10,20 @@ from graph.pipeline import Pipeline
 from graph.tasks import load_tasks
 from graph.tokenizer import Tokenizer
 from tests import TASKS_FILE
-from tests.tiny import TASKS, VOCABULARY, write_data, write_rows
+from tests.tiny import MARKED, TASKS, VOCABULARY, write_data, write_rows
 from training import evaluate
 from training.data import Row
-from training.evaluate import Score, as_plain, main, mean_accuracy, mean_macro_f1, score_rows, score_split, table
+from training.evaluate import (
+    Score,
+    as_plain,
+    main,
+    mean_accuracy,
+    mean_macro_f1,
+    score_answers,
+    score_rows,
+    score_split,
+    table,
+)
 
 MOOD, DANGER = TASKS
 # One word a label: the pipeline below answers the label whose word the text has.
@@ -136,3 +146,17 @@ def test_the_program_prints_the_table_of_a_model_directory(
         *(task.name for task in tasks),
         "mean",
     ]
+
+
+def test_scores_of_kind_multi_are_those_computed_by_hand() -> None:
+    marks = [(1, 0, -1), (1, 1, -1), (0, -1, -1), (1, 0, -1)]
+    rows = [Row("x", 0, "written", row) for row in marks]
+    yes = np.array([[0.9, 0.7, 0.9], [0.2, 0.6, 0.1], [0.4, 0.9, 0.1], [0.5, 0.1, 0.1]], dtype=np.float32)
+    score = score_answers(MARKED, rows, yes)["all"]
+    assert score.accuracy == pytest.approx(5 / 7)
+    # fire: two of three found, none wrongly; flood: the one found, and one wrongly; storm was never asked for.
+    assert score.f1 == pytest.approx({"fire": 0.8, "flood": 2 / 3})
+    assert score.macro_f1 == pytest.approx((0.8 + 2 / 3) / 2)
+    assert as_plain({"marks": {"all": score}})["marks"]["all"]["f1"] == {"fire": 0.8, "flood": 0.6667}
+    printed = [line.split() for line in table({"marks": {"all": score}}).splitlines()]
+    assert printed[1:4] == [["marks", "4", "71.4", "73.3"], ["F1", "of", "fire", "80.0"], ["F1", "of", "flood", "66.7"]]

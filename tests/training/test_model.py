@@ -9,7 +9,6 @@ from torch import nn
 from transformers import AutoModel
 
 from graph.heads import softmax
-from graph.tasks import Task
 from graph.tokenizer import Tokenizer
 from tests.tiny import ARCHITECTURES, LAYERS, TASKS, Architecture, tiny_recipe, write_base
 from training.model import MultitaskModel, build_model, keep_layers
@@ -115,9 +114,3 @@ def test_the_pipeline_of_a_model_answers_what_its_layers_answer(model: Multitask
         logits = model.eval().heads[0](model.encoder(ids, mask)).numpy()
     assert list(probabilities) == [task.name for task in TASKS]
     np.testing.assert_allclose(probabilities[TASKS[0].name], softmax(logits), atol=1e-6)
-
-
-def test_a_task_of_kind_multi_cannot_be_trained_so_far(tiny_base: Path) -> None:
-    task = Task(name="many", labels=("a", "b"), kind="multi")
-    with pytest.raises(ValueError, match="kind single"):
-        build_model([task], tiny_recipe(tiny_base))

@@ -29,7 +29,7 @@ def test_the_program_adds_one_file_and_changes_nothing_else(
     model.verify()
     assert len(load_pipeline(model, "onnx-int8")(["a dog", "the cat"])) == 2
     printed = capsys.readouterr().out
-    assert re.search(rf"{FILE}: \d+\.\d MB; top label as in float32 on \d+\.\d% of \d+ valid rows", printed)
+    assert re.search(rf"{FILE}: \d+\.\d MB; the same labels as in float32 on \d+\.\d% of \d+ valid rows", printed)
 
     first = (path / FILE).read_bytes()
     main([str(path), str(data), "--tasks", str(TASKS_FILE)])
