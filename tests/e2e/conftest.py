@@ -59,14 +59,14 @@ class Service:
         assert self.process.stdout is not None
         self.lines.extend(self.process.stdout)
 
-    def wait_until_ready(self) -> None:
-        """Until /ready says so; what the command printed is in the error when it ends before."""
+    def wait_until_ready(self, key: str = "") -> None:
+        """Until /ready says so to this key; what the command printed is in the error when it ends before."""
         for _ in range(10 * START_SECONDS):
             if self.process.poll() is not None:
                 self._reader.join(10)
                 raise AssertionError(f"ended with {self.process.returncode}: {''.join(self.lines)}")
             try:
-                if httpx.get(f"{URL}/ready", timeout=5).status_code == 200:
+                if httpx.get(f"{URL}/ready", headers={"X-API-Key": key}, timeout=5).status_code == 200:
                     return
             except httpx.TransportError:
                 pass
