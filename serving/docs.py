@@ -22,11 +22,6 @@ ASSETS = {
 HEADERS = SECURITY | {"Cache-Control": "public, max-age=3600"}
 
 
-def is_docs(path: str) -> bool:
-    """Whether a path is this page's or the document's. Neither needs an API key: it is asked for on the page."""
-    return path in ("/docs", "/openapi.json") or path.startswith("/docs/")
-
-
 def routes() -> list[Route]:
     """`/docs` and `/docs/<file>`; the files are large, seldom wanted, and so not kept in memory."""
 

@@ -49,13 +49,8 @@ def http_app(annotator: Annotator, model: Description, keys: Keys | None = None)
     application.router.redirect_slashes = False
     # Around all of it and not as Starlette's middleware, which an unexpected error's answer does not pass.
     paths = {route.endpoint: route.path for route in application.routes if isinstance(route, Route)}
-    guarded = application if keys is None else Access(application, keys, is_public)
+    guarded = application if keys is None else Access(application, keys, page.is_page)
     return RequestMetrics(ClockHeader(LastResort(guarded)), paths)
-
-
-def is_public(path: str) -> bool:
-    """Whether a path is for everybody, also where API keys are in use."""
-    return page.is_page(path) or docs.is_docs(path)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

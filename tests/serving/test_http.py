@@ -3,7 +3,6 @@ import pytest
 
 from graph.pipeline import Pipeline
 from serving.errors import AnnotatorError, Unavailable
-from serving.http import is_public
 from tests.serving.local import BODY_BYTES, POISON, LocalTrip
 
 
@@ -112,10 +111,3 @@ def test_every_error_has_a_type_of_its_own_and_a_status() -> None:
     errors = AnnotatorError.__subclasses__()
     assert len({error.type for error in errors}) == len(errors)
     assert all(400 <= error.status < 600 for error in errors)
-
-
-def test_pages_and_documents_are_public_and_nothing_else_is() -> None:
-    for path in ("/", "/page/1/page.js", "/docs", "/docs/start.js", "/openapi.json"):
-        assert is_public(path)
-    for path in ("/model", "/v1/annotate", "/v1/model", "/v2", "/ready", "/docsx", "/openapi.json/"):
-        assert not is_public(path)
