@@ -33,8 +33,8 @@ ENV ANNOTATOR_HTTP_HOST=0.0.0.0 \
 EXPOSE 8000
 # Ready is: a real utterance has just gone through the whole graph.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
-    CMD ["python", "-m", "serving.health"]
+    CMD ["python", "-m", "serving.lifecycle.health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--"]
 # All in one replica: for one machine. Another placement: another file.
-CMD ["python", "-m", "serving.launch", "configs/serve/fused.yaml"]
+CMD ["python", "-m", "serving.lifecycle.launch", "configs/serve/fused.yaml"]

@@ -10,15 +10,15 @@ MAKEFLAGS += --no-print-directory
 
 # The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml] [HOST=0.0.0.0]
 serve: $(VENV)/serving.installed
-	@exec $(BIN)/python -m serving.launch $(CONFIG) $(if $(HOST),--host $(HOST))
+	@exec $(BIN)/python -m serving.lifecycle.launch $(CONFIG) $(if $(HOST),--host $(HOST))
 
 # Lays a changed config over the service that runs; a wrong one touches nothing.
 update: $(VENV)/serving.installed
-	@$(BIN)/python -m serving.update $(CONFIG)
+	@$(BIN)/python -m serving.lifecycle.update $(CONFIG)
 
 # Ends the service, also what a killed run has left.
 stop: $(VENV)/serving.installed
-	@$(BIN)/python -m serving.stop
+	@$(BIN)/python -m serving.lifecycle.stop
 
 # Every test, the real service included.
 test: $(VENV)/all.installed

@@ -33,7 +33,7 @@ def serve(
     tasks: Annotated[Path | None, typer.Option(help="Task file instead of the config's.", show_default=False)] = None,
 ) -> None:
     """Start the service and stay until Ctrl-C, which ends all of it."""
-    from serving.launch import RUNS, main
+    from serving.lifecycle.launch import RUNS, main
     from serving.settings import PROJECT
 
     path = config or PROJECT / "serve_config.yaml"
@@ -48,7 +48,7 @@ def serve(
 
 def stop() -> None:
     """End the service, also what a killed run has left."""
-    from serving.stop import main
+    from serving.lifecycle.stop import main
 
     main()
 
@@ -101,8 +101,8 @@ def bench(
     from shutil import which
 
     from benchmarks.placements import main
-    from serving.preflight import StartError
-    from serving.processes import our_processes
+    from serving.lifecycle.preflight import StartError
+    from serving.lifecycle.processes import our_processes
 
     if which("wrk") is None:
         raise Failure("bench needs wrk: apt install wrk, or the like, brings it")

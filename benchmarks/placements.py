@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from serving.launch import wait_until_ready
-from serving.preflight import read_config
-from serving.processes import our_processes
+from serving.lifecycle.launch import wait_until_ready
+from serving.lifecycle.preflight import read_config
+from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
 
 CONFIGS = {
@@ -68,12 +68,16 @@ def measure(config: Path, scripts: dict[int, Path], seconds: int) -> Figures:
 def running(config: Path) -> Iterator[float]:
     """A service from start to stop; yields the seconds until its first answer."""
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "serving.launch", config], cwd=PROJECT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serving.lifecycle.launch", config], cwd=PROJECT, stdout=subprocess.DEVNULL
+    )
     try:
         wait_until_ready(process, read_config(config))
         yield time.monotonic() - began
     finally:
-        subprocess.run([sys.executable, "-m", "serving.stop"], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "serving.lifecycle.stop"], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL
+        )
         process.wait()
 
 

@@ -18,10 +18,10 @@ from graph.tasks import Task
 from serving.annotator import Annotator
 from serving.answer import Answer
 from serving.body import json_object, read_body
-from serving.clock import clock_of
 from serving.description import Description
 from serving.errors import InvalidField, TooLong, first_problem
-from serving.schemas import Positive, TaskName
+from serving.observability.clock import clock_of
+from serving.pages.schemas import Positive, TaskName
 
 
 def _as_list(inputs: Any) -> Any:

@@ -13,9 +13,9 @@ from ray.serve.exceptions import RayServeException
 from graph.tasks import Task
 from serving.answer import Answer, Batch, Part
 from serving.batching import Batcher, Limits
-from serving.discreet import kind_and_place
 from serving.errors import AnnotationFailed, AnnotatorError, DeadlineExceeded, InvalidField, Unavailable
-from serving.metrics import count_batch, show_waiting
+from serving.observability.discreet import kind_and_place
+from serving.observability.metrics import count_batch, show_waiting
 from serving.settings import Settings
 from serving.trips import Heads, Outcome, Trip
 from serving.tuning import tune

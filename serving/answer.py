@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from graph.heads import apply_rule
 from graph.tasks import Task
-from serving.clock import Seconds
+from serving.observability.clock import Seconds
 from serving.rounded import rounded_json
 from serving.trips import Outcome, Probabilities
 

@@ -7,15 +7,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from serving import annotate, description, docs, exposition, inference_protocol, openapi, original, page, readiness
-from serving.access import Access, Keys
+from serving import annotate, description, inference_protocol, original
 from serving.annotator import Annotator
-from serving.clock_header import ClockHeader
 from serving.description import Description
 from serving.errors import AnnotationFailed, AnnotatorError, NoSuchPath, WrongMethod
-from serving.last_resort import LastResort
-from serving.metrics import count_error
-from serving.request_metrics import CLIENT_GONE, RequestMetrics
+from serving.middleware.access import Access, Keys
+from serving.middleware.clock_header import ClockHeader
+from serving.middleware.last_resort import LastResort
+from serving.middleware.request_metrics import CLIENT_GONE, RequestMetrics
+from serving.observability import exposition, readiness
+from serving.observability.metrics import count_error
+from serving.pages import docs, openapi, page
 
 
 def http_app(annotator: Annotator, model: Description, keys: Keys | None = None) -> ASGIApp:

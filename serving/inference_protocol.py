@@ -20,12 +20,12 @@ from serving.annotate import refuse_too_long
 from serving.annotator import Annotator
 from serving.binary_tensors import JSON_LENGTH, MEDIA_TYPE
 from serving.body import read_body
-from serving.clock import clock_of
 from serving.description import Description
 from serving.errors import LONGEST_NAME, NoSuchPath
 from serving.inference_request import INPUT, Inference, parse
+from serving.observability.clock import clock_of
+from serving.observability.readiness import check_ready
 from serving.output_tensors import OutputTensor, output_tensor
-from serving.readiness import check_ready
 
 EXTENSIONS = ["binary_tensor_data", "classification"]
 

@@ -15,7 +15,7 @@ from graph.tasks import Task
 from serving import binary_tensors
 from serving.body import json_object
 from serving.errors import LONGEST_NAME, InvalidField, first_problem
-from serving.schemas import Positive, TaskName, Whole
+from serving.pages.schemas import Positive, TaskName, Whole
 
 INPUT = "text"
 

@@ -9,10 +9,10 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from graph.model_directory import ModelDirectory
-from serving.access import load_keys
 from serving.annotator import Annotator
 from serving.description import describe
 from serving.http import http_app
+from serving.middleware.access import load_keys
 from serving.settings import Settings
 from serving.trips import make_trip
 from serving.tuning import TuningError

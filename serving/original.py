@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from serving.annotator import Annotator
 from serving.body import json_object, read_body
-from serving.clock import clock_of
 from serving.errors import InvalidField
+from serving.observability.clock import clock_of
 
 # What the original's clients put between the turns of a history.
 TURN_SEPARATOR = " [SEP] "

@@ -16,8 +16,8 @@ from graph.heads import load_heads
 from graph.model_directory import ModelDirectory
 from graph.tokenizer import TokenBatch, Tokenizer
 from serving.batching import Batcher, Limits
-from serving.clock import Seconds
-from serving.discreet import discreet
+from serving.observability.clock import Seconds
+from serving.observability.discreet import discreet
 from serving.settings import Settings
 from serving.threads import in_thread
 from serving.trips import Heads, Probabilities

@@ -21,7 +21,7 @@ from ray.serve.handle import DeploymentHandle
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from graph.tokenizer import TokenBatch, Tokenizer
-from serving.clock import Seconds
+from serving.observability.clock import Seconds
 from serving.settings import Settings
 from serving.threads import in_thread
 

@@ -13,7 +13,7 @@ from graph.tasks import load_tasks
 from serving.annotate import AnnotateRequest, annotations
 from serving.annotator import Annotator
 from serving.inference_request import parse
-from serving.launch import EXAMPLE, example
+from serving.lifecycle.launch import EXAMPLE, example
 from serving.settings import PROJECT, Settings
 from serving.trips import FusedTrip
 from serving.tuning import Tuning, tune
@@ -90,3 +90,11 @@ def test_every_file_of_the_map_is_there() -> None:
     assert len(named) > 15
     for name in named:
         assert any((PROJECT / folder / name).is_file() for folder in ("", "graph", "serving", "models")), name
+
+
+def test_the_map_leaves_out_no_file_and_no_folder_of_serving() -> None:
+    for path in (PROJECT / "serving").iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            assert f"| `serving/{path.name}/` |" in README
+        elif path.suffix == ".py" and path.name != "__init__.py":
+            assert re.search(rf"`(serving/)?{path.name}`", README), path.name

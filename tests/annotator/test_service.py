@@ -9,7 +9,7 @@ import yaml
 
 from annotator.serve_config import write_config
 from graph.errors import TasksError
-from serving.preflight import read_config
+from serving.lifecycle.preflight import read_config
 from serving.settings import PROJECT
 from tests import TASKS_FILE
 from tests.annotator.conftest import VERSION, Run, Stub

@@ -11,7 +11,7 @@ from ray.scripts.scripts import drain_node
 from ray.serve._private.constants import RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S as DRAIN_SECONDS
 from ray.serve.schema import ServeDeploySchema
 
-from serving.launch import FAST_MODE, NARROWED, RETRIES
+from serving.lifecycle.launch import FAST_MODE, NARROWED, RETRIES
 from serving.settings import PROJECT, Settings
 
 CONFIG = yaml.safe_load((PROJECT / "configs" / "serve" / "cluster.yaml").read_text("utf-8"))

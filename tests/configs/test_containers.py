@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.front_end import HOST_VARIABLE
-from serving.launch import STOP_SECONDS
-from serving.preflight import read_config
+from serving.lifecycle.front_end import HOST_VARIABLE
+from serving.lifecycle.launch import STOP_SECONDS
+from serving.lifecycle.preflight import read_config
 from serving.settings import ENVIRONMENT_PREFIX, PROJECT, Settings
 from tests.configs.dashboard import FOLDER, SOURCE
 

@@ -4,8 +4,8 @@ import importlib.util
 import shlex
 from pathlib import Path
 
-from serving.launch import RUNS, STOP_SECONDS
-from serving.preflight import read_config
+from serving.lifecycle.launch import RUNS, STOP_SECONDS
+from serving.lifecycle.preflight import read_config
 from serving.settings import PROJECT, Settings
 
 UNIT = (PROJECT / "configs" / "systemd" / "annotator.service").read_text("utf-8")

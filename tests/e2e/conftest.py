@@ -12,7 +12,7 @@ import pytest
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
-from serving.processes import end_processes, our_processes
+from serving.lifecycle.processes import end_processes, our_processes
 from serving.settings import PROJECT, Settings
 
 URL = "http://127.0.0.1:8000"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from serving.processes import our_processes
+from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
 from tests.e2e.conftest import URL, Service
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from serving.processes import our_processes
+from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
 
 LISTEN = "0A"  # in /proc/net/tcp

@@ -14,7 +14,7 @@ import pytest
 from annotator.client import Client
 from graph.model_directory import ModelDirectory
 from graph.pipeline import load_pipeline
-from serving.processes import our_processes
+from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
 from tests.e2e.conftest import URL, Service
 from tests.e2e.contract import TASKS as NINE

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from graph.pipeline import Pipeline
-from serving.processes import our_processes
+from serving.lifecycle.processes import our_processes
 from tests.e2e.conftest import URL, Service
 from tests.e2e.contract import annotations_of, assert_contract, chat_lines
 

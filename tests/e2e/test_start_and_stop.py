@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.processes import end_processes, marked_environment, our_processes
+from serving.lifecycle.processes import end_processes, marked_environment, our_processes
 from serving.settings import PROJECT
 from tests.e2e.conftest import URL, Service
 
@@ -147,7 +147,7 @@ def kill_all_but_haproxy() -> None:
 
 
 def launchers() -> list[int]:
-    """Pids of `python -m serving.launch` in this checkout."""
+    """Pids of `python -m serving.lifecycle.launch` in this checkout."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

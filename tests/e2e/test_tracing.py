@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from serving.processes import our_processes
+from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
 from tests.e2e.conftest import URL, Service
 

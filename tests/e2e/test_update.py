@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from serving.processes import our_processes
+from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
 from tests.e2e.contract import TASKS
 

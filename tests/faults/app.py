@@ -16,7 +16,7 @@ from ray.serve import Application
 import serving.app
 from graph.tokenizer import TokenBatch
 from serving import stages
-from serving.clock import Seconds
+from serving.observability.clock import Seconds
 from serving.settings import Settings
 
 POISON = "an utterance that makes the tokenizer raise"

@@ -13,7 +13,7 @@ import pytest
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
-from serving.processes import end_processes, our_processes
+from serving.lifecycle.processes import end_processes, our_processes
 from serving.settings import PROJECT, Settings
 from tests.e2e.conftest import URL, Service
 from tests.e2e.contract import TASKS, chat_lines
@@ -68,7 +68,7 @@ def pipeline() -> Pipeline:
 def service() -> Iterator[Service]:
     """A running service with faults on demand."""
     assert our_processes() == [], "the service of this folder runs: make stop"
-    command = [sys.executable, "-m", "serving.launch", "tests/faults/serve_config.yaml"]
+    command = [sys.executable, "-m", "serving.lifecycle.launch", "tests/faults/serve_config.yaml"]
     served = Service(command, {"PYTHONPATH": str(PROJECT)})
     try:
         served.wait_until_ready()

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.processes import our_processes
+from serving.lifecycle.processes import our_processes
 from tests.e2e.conftest import URL, Service
 from tests.e2e.contract import assert_contract, chat_lines
 from tests.faults.app import HANG, POISON

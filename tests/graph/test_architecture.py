@@ -37,6 +37,12 @@ def test_the_graph_knows_neither_ray_nor_http_nor_who_uses_it(path: Path) -> Non
     assert imported_packages(path).isdisjoint({"ray", "starlette", "serving", "training", "annotator", "benchmarks"})
 
 
+def test_what_answers_requests_knows_nothing_of_the_programs_that_start_and_end_it() -> None:
+    files = [path for path in (ROOT / "serving").rglob("*.py") if path.parent.name != "lifecycle"]
+    assert len(files) > 30
+    assert [path.name for path in files if "serving.lifecycle" in path.read_text("utf-8")] == []
+
+
 @pytest.mark.parametrize("path", GRAPH_FILES, ids=lambda path: path.name)
 def test_only_the_torch_runtime_imports_torch(path: Path) -> None:
     imports_torch = not imported_packages(path).isdisjoint({"torch", "transformers"})

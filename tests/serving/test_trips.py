@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from graph.pipeline import Pipeline
 from graph.tokenizer import TokenBatch
-from serving.clock import Seconds
+from serving.observability.clock import Seconds
 from serving.settings import Placement, Settings
 from serving.trips import ENCODER, ENCODER_AND_HEADS, TOKENIZER, Heads, Probabilities, Trip, head_name, make_trip
 

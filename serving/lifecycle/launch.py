@@ -1,0 +1,183 @@
+"""`make serve`: start Ray and Serve in the fast mode, say when the first answer is there, end all of it at Ctrl-C.
+
+    python -m serving.lifecycle.launch [serve_config.yaml]
+
+What is wrong is said in one line before anything is started. The fast mode's variables must be in the environment
+when the cluster starts, which is why this is a program and not a setting.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from serving.lifecycle.front_end import HOST_VARIABLE, running_front_ends
+from serving.lifecycle.preflight import Plan, StartError, check_memory, check_ports, read_config
+from serving.lifecycle.processes import end_processes, marked_environment, our_processes
+from serving.middleware.access import fixed_keys, keys_in
+from serving.settings import PROJECT, Settings
+
+RUNS = PROJECT / "runs"
+LOCK = RUNS / "service.lock"
+LOG = RUNS / "service.log"
+
+# Threads instead of processes where Serve offers the choice, and HAProxy in front instead of a Python proxy.
+FAST_MODE = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
+# For how long a replica of the ingress that is to go still takes requests, so that front ends on other nodes can
+# forget it. Serve's 30 s are for those; here there is one front end, and it is told at once.
+DRAIN = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2"}
+# Ray would otherwise join a cluster that somebody else runs here, or wait for one that ended badly.
+OWN_CLUSTER = {"RAY_ADDRESS": "local"}
+# A HAProxy that listens no further than it must, and headers that a client has no say in.
+NARROWED = {
+    "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(sys.executable).with_name("annotator-haproxy")),
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serving.middleware.headers:middlewares",
+    # The name is of other systems, where Ray does so anyway: all of its own ports on the loopback only.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+# An answer leaves no trace, so a request whose replica died before it answered may go to another one.
+RETRIES = {"RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout"}
+
+# Serve looks every 10 s, three times, whether HAProxy lives, and lets a replica that hangs finish its requests.
+SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1"}
+
+CLUSTER = SOON | FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
+
+START_SECONDS = 180
+STOP_SECONDS = 90
+EXAMPLE = {"sentences": ["i love you"]}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start, wait, stop; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Start the service and stay in the foreground.")
+    parser.add_argument("config", nargs="?", type=Path, default=PROJECT / "serve_config.yaml", help="Serve's config")
+    parser.add_argument("--host", default=os.environ.get(HOST_VARIABLE), help="where HTTP listens instead")
+    options = parser.parse_args(arguments)
+    # From here on a SIGTERM is handled like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A background job of a shell is deaf to SIGINT, and so would be Serve, which is ended by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        plan = read_config(options.config)
+        if options.host:
+            plan = dataclasses.replace(plan, host=options.host)
+        RUNS.mkdir(exist_ok=True)
+        with LOCK.open("a+") as lock:
+            take_lock(lock)
+            return serve(options.config, plan)
+    except StartError as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def take_lock(lock: TextIO) -> None:
+    """Make this the only launcher of the checkout; the kernel frees the lock when the launcher is gone.
+
+    Raises:
+        StartError: another one runs.
+    """
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise StartError("the service of this folder runs already; make stop ends it") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
+def serve(config: Path, plan: Plan) -> int:
+    """Run Serve in a child until Ctrl-C.
+
+    Raises:
+        StartError: a port is taken, or the graph does not come up.
+    """
+    left = end_processes()
+    if left:
+        print(f"ended {len(left)} processes that an earlier run had left")
+    check_memory(plan)
+    check_ports(plan.port)
+    began = time.monotonic()
+    with LOG.open("w") as log:
+        child = subprocess.Popen(
+            [Path(sys.executable).with_name("serve"), "run", config.resolve()],
+            cwd=PROJECT,
+            env=marked_environment() | CLUSTER | {HOST_VARIABLE: plan.host},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C goes to the whole foreground group; Ray's processes must hear of it from Serve, in order.
+            start_new_session=True,
+        )
+        try:
+            wait_until_ready(child, plan)
+            seconds = time.monotonic() - began
+            print(f"ready after {seconds:.1f} s, Ctrl-C ends it; try: {example(plan.port)}", flush=True)
+            child.wait()
+            raise StartError(f"Serve ended by itself; see {LOG}")
+        finally:
+            stop(child, plan.settings.deadline_seconds)
+
+
+def wait_until_ready(child: "subprocess.Popen[bytes]", plan: Plan) -> None:
+    """Ask until an utterance has gone through the whole graph.
+
+    Raises:
+        StartError: it does not in time, or Serve ends before.
+    """
+    host = "127.0.0.1" if plan.host in ("0.0.0.0", "*") else plan.host
+    request = urllib.request.Request(f"http://{host}:{plan.port}/ready", headers=key_header(plan.settings))
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            raise StartError(f"Serve ended with status {child.returncode}; see {LOG}")
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            pass
+        time.sleep(0.1)
+    raise StartError(f"no answer within {START_SECONDS} s; see {LOG} and /tmp/ray/session_latest/logs/serve")
+
+
+def key_header(settings: Settings) -> dict[str, str]:
+    """What shows a valid key, where one is needed."""
+    keys = fixed_keys(settings) or (keys_in(settings.api_keys_path) if settings.api_keys_path else [])
+    return {"X-API-Key": keys[0]} if keys else {}
+
+
+def example(port: int) -> str:
+    """A command that shows an answer."""
+    return f"curl -s localhost:{port}/model -H 'Content-Type: application/json' -d '{json.dumps(EXAMPLE)}'"
+
+
+def stop(child: "subprocess.Popen[bytes]", drain_seconds: float) -> None:
+    """Refuse new requests, finish those in flight, let Serve shut down in order, then end whatever is still there."""
+    # A second Ctrl-C must not leave half a cluster behind.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if child.poll() is None:
+        for drain in running_front_ends(our_processes()):
+            with contextlib.suppress(OSError):
+                drain(drain_seconds)
+        child.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(STOP_SECONDS)
+    end_processes()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
