@@ -150,7 +150,7 @@ def export(
             raise Failure(f"{checkpoint}: it was not validated yet, there are no best weights so far")
         trainer.model.load_state_dict(trainer.best_model)
         target = out or Path("models") / recipe.name
-        scores = write_model(trainer.model, recipe, tasks_file, data, target)
+        scores = write_model(trainer.model, trainer.rows, recipe, tasks_file, data, target)
     print_scores(f"{target}, test", scores["test"], by_origin=False, json=json)
 
 

@@ -11,11 +11,11 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.model_directory import ModelDirectory
+from graph.model_directory import INT8_ENCODER, ModelDirectory
 from graph.tokenizer import TokenBatch
 
-RuntimeName = Literal["onnx", "onnx-int8", "torch"]
-DEFAULT_RUNTIME: RuntimeName = "onnx"
+RuntimeName = Literal["onnx-int8", "onnx", "torch"]
+RuntimeChoice = Literal["auto", "onnx-int8", "onnx", "torch"]
 
 # Tokens, padding included, in one call of the runtime. Larger sub-batches gain nothing on a CPU (its caches are
 # full by then) and make a short row wait for a long one.
@@ -40,9 +40,19 @@ class Runtime(Protocol):
         ...
 
 
-def load_runtime(name: RuntimeName, model: ModelDirectory, threads: int = 1) -> Runtime:
-    """Load the encoder of a model directory; only the module of the runtime that is asked for is imported."""
-    module = importlib.import_module(f"graph.runtime_{name.replace('-', '_')}")
+def chosen_runtime(choice: RuntimeChoice, model: ModelDirectory) -> RuntimeName:
+    """Which runtime a choice means: `auto` is 8 bits where the model directory has them, and float32 elsewhere.
+
+    Where it has them, they cost next to nothing: `training.quantize` says how much.
+    """
+    if choice == "auto":
+        return "onnx-int8" if INT8_ENCODER in model.manifest.files else "onnx"
+    return choice
+
+
+def load_runtime(choice: RuntimeChoice, model: ModelDirectory, threads: int = 1) -> Runtime:
+    """Load the encoder of a model directory; only the module of the runtime that is meant is imported."""
+    module = importlib.import_module(f"graph.runtime_{chosen_runtime(choice, model).replace('-', '_')}")
     runtime: Runtime = module.load(model, threads)
     return runtime
 

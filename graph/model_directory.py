@@ -29,6 +29,8 @@ from graph.tasks import Task, load_tasks
 
 FORMAT_VERSION = 1
 
+INT8_ENCODER = "encoder.int8.onnx"
+
 Pooling = Literal["mean", "cls"]
 
 

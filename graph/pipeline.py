@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.encoder import DEFAULT_RUNTIME, Encoder, RuntimeName, load_runtime
+from graph.encoder import Encoder, RuntimeChoice, load_runtime
 from graph.heads import Head, load_heads
 from graph.merge import Annotation, merge
 from graph.model_directory import ModelDirectory
@@ -46,7 +46,7 @@ class Pipeline:
 
 def load_pipeline(
     model: ModelDirectory,
-    runtime: RuntimeName = DEFAULT_RUNTIME,
+    runtime: RuntimeChoice = "auto",
     max_tokens: int = DEFAULT_MAX_TOKENS,
     threads: int = 1,
 ) -> Pipeline:
@@ -54,7 +54,7 @@ def load_pipeline(
 
     Args:
         model: an opened model directory.
-        runtime: which encoder runtime.
+        runtime: which encoder runtime, see `graph.encoder.chosen_runtime`.
         max_tokens: token limit an utterance.
         threads: CPU threads of the encoder.
     """

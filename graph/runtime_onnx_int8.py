@@ -1,9 +1,7 @@
 """The encoder in ONNX Runtime with its products in 8 bits, from the file that `training.quantize` writes."""
 
-from graph.model_directory import ModelDirectory
+from graph.model_directory import INT8_ENCODER, ModelDirectory
 from graph.runtime_onnx import OnnxRuntime, open_session
-
-FILE = "encoder.int8.onnx"
 
 
 def load(model: ModelDirectory, threads: int) -> OnnxRuntime:
@@ -12,4 +10,4 @@ def load(model: ModelDirectory, threads: int) -> OnnxRuntime:
     Raises:
         ModelError: the model directory has no such file, or it is none that ONNX Runtime can load.
     """
-    return OnnxRuntime(open_session(model, FILE, threads), model.manifest.hidden_size)
+    return OnnxRuntime(open_session(model, INT8_ENCODER, threads), model.manifest.hidden_size)

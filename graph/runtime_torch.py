@@ -58,12 +58,17 @@ class TorchRuntime:
 
 
 def load(model: ModelDirectory, threads: int) -> TorchRuntime:
+    """The runtime of a model directory; errors as of `load_encoder`."""
+    torch.set_num_threads(threads)
+    return TorchRuntime(load_encoder(model))
+
+
+def load_encoder(model: ModelDirectory) -> PooledEncoder:
     """Build the architecture that `config.json` names and fill in the weights, widened to float32.
 
     Raises:
         ModelError: the weights are not those of that architecture.
     """
-    torch.set_num_threads(threads)
     backbone: nn.Module = AutoModel.from_config(  # type: ignore[no-untyped-call]
         AutoConfig.from_pretrained(model.file("config.json").parent)
     )
@@ -73,4 +78,4 @@ def load(model: ModelDirectory, threads: int) -> TorchRuntime:
         encoder.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     except RuntimeError as error:
         raise ModelError(f"model directory {model.path}: encoder.safetensors does not fit config.json") from error
-    return TorchRuntime(encoder)
+    return encoder

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from graph.encoder import chosen_runtime
 from graph.model_directory import ModelDirectory
 from serving.annotator import Annotator
 from serving.settings import Settings
@@ -45,7 +46,7 @@ def describe(model: ModelDirectory, settings: Settings) -> Description:
     return Description(
         name=settings.name,
         version=model.version,
-        runtime=settings.runtime,
+        runtime=chosen_runtime(settings.runtime, model),
         max_tokens=settings.max_tokens,
         scores=model.manifest.scores,
         sha256=model.manifest.files,

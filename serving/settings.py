@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from graph.encoder import DEFAULT_RUNTIME, RuntimeName
+from graph.encoder import RuntimeChoice
 from graph.tokenizer import DEFAULT_MAX_TOKENS, LEAST_MAX_TOKENS
 
 Placement = Literal["split", "packed", "fused"]
@@ -77,7 +77,9 @@ class Settings(Limits, BaseSettings):
     placement: Placement = Field(
         default="split", description="split, packed or fused: which stages have deployments of their own (trips.py)"
     )
-    runtime: RuntimeName = Field(default=DEFAULT_RUNTIME, description="encoder runtime: onnx, onnx-int8 or torch")
+    runtime: RuntimeChoice = Field(
+        default="auto", description="encoder runtime: onnx-int8, onnx, torch, or auto: 8 bits where the model has them"
+    )
     max_tokens: int = Field(
         default=DEFAULT_MAX_TOKENS, ge=LEAST_MAX_TOKENS, le=512, description="tokens an utterance; more are cut"
     )

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from graph.encoder import DEFAULT_RUNTIME
 from graph.errors import GraphError
 from graph.heads import Head
 from graph.model_directory import ModelDirectory
@@ -184,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         model = ModelDirectory.open(options.model, options.tasks)
-        calibrations = calibrate(load_pipeline(model, DEFAULT_RUNTIME, threads=options.threads), options.data)
+        calibrations = calibrate(load_pipeline(model, threads=options.threads), options.data)
         store(model, calibrations)
         options.plots.mkdir(parents=True, exist_ok=True)
         for calibration in calibrations:

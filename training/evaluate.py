@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
-from graph.encoder import DEFAULT_RUNTIME, RuntimeName
+from graph.encoder import RuntimeChoice
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from graph.tasks import Task
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tasks", type=Path, default=Path("configs/tasks.yaml"), help="task file (%(default)s)")
     parser.add_argument("--split", choices=get_args(Split), default="test", help="which split (%(default)s)")
     parser.add_argument(
-        "--runtime", choices=get_args(RuntimeName), default=DEFAULT_RUNTIME, help="encoder runtime (%(default)s)"
+        "--runtime", choices=get_args(RuntimeChoice), default="auto", help="encoder runtime (%(default)s)"
     )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (%(default)s)")
     options = parser.parse_args(arguments)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from graph.heads import Head
 from graph.model_directory import FORMAT_VERSION, Manifest, ManifestTask, ModelDirectory
 from graph.pipeline import load_pipeline
 from graph.runtime_torch import PooledEncoder
-from training.data import Split, read_training_rows
+from training.data import Row, Split
 from training.evaluate import Score, as_plain, score_split
 from training.manifest import data_records, sha256_of, write_manifest
 from training.model import MultitaskModel
@@ -38,14 +38,29 @@ class Provenance:
     training: dict[str, Any]
 
 
-def export(model: MultitaskModel, recipe: Recipe, tasks_file: Path, data: Path, out: Path) -> Scores:
+def export(
+    model: MultitaskModel,
+    rows_by_task: Sequence[Sequence[Row]],
+    recipe: Recipe,
+    tasks_file: Path,
+    data: Path,
+    out: Path,
+) -> Scores:
     """Write the model directory, score it as it will be served, and write the scores into its manifest.
+
+    Args:
+        model: trained.
+        rows_by_task: what it was trained on; their origins go into the manifest.
+        recipe: of the training.
+        tasks_file: the tasks, in contract order.
+        data: folder of the tasks' data.
+        out: model directory to write.
 
     Returns:
         Split to task to "all" or origin to score, for valid and test.
     """
     out.mkdir(parents=True, exist_ok=True)
-    provenance = provenance_of(recipe, _origins(model, recipe, data))
+    provenance = provenance_of(recipe, _origins(model, rows_by_task))
     write_model(model.encoder, model.graph_heads(), recipe.base.locate() / "tokenizer.json", provenance, out)
     pipeline = load_pipeline(ModelDirectory.open(out, tasks_file), max_tokens=recipe.max_tokens, threads=recipe.threads)
     scores: Scores = {split: score_split(pipeline, data, split) for split in get_args(Split) if split != "train"}
@@ -133,7 +148,10 @@ def _write_heads(heads: Mapping[str, Head], out: Path) -> None:
     save_file(tensors, out / "heads.safetensors")
 
 
-def _origins(model: MultitaskModel, recipe: Recipe, data: Path) -> list[dict[str, Any]]:
+def _origins(model: MultitaskModel, rows_by_task: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
     """A record a task and origin: rows it offered to training, and its licence."""
-    rows_by_task = zip(model.tasks, read_training_rows(data, model.tasks, recipe), strict=True)
-    return [record for task, rows in rows_by_task for record in data_records(task.name, (row.origin for row in rows))]
+    return [
+        record
+        for task, rows in zip(model.tasks, rows_by_task, strict=True)
+        for record in data_records(task.name, (row.origin for row in rows))
+    ]

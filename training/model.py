@@ -1,6 +1,6 @@
 """The multitask model in torch: one encoder with its pooler, and one linear head a task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from graph.encoder import Encoder
-from graph.heads import Head
+from graph.heads import Head, load_heads
+from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline
-from graph.runtime_torch import PooledEncoder, TorchRuntime
+from graph.runtime_torch import PooledEncoder, TorchRuntime, load_encoder
 from graph.tasks import Task
 from graph.tokenizer import Tokenizer
 from training.recipe import Recipe
@@ -40,6 +41,13 @@ class MultitaskModel(nn.Module):
         """The graph over the present weights, in evaluation mode, for scoring between steps."""
         return Pipeline(self.tasks, tokenizer, Encoder(TorchRuntime(self.encoder)), self.graph_heads())
 
+    def load_heads(self, heads: Mapping[str, Head]) -> None:
+        """Take over weights and biases of trained heads, by task name."""
+        with torch.no_grad():
+            for task, layer in zip(self.tasks, self.heads, strict=True):
+                layer.get_parameter("weight").copy_(torch.from_numpy(heads[task.name].weight))
+                layer.get_parameter("bias").copy_(torch.from_numpy(heads[task.name].bias))
+
     def graph_heads(self) -> dict[str, Head]:
         """The heads as the graph computes them."""
         return {
@@ -48,23 +56,35 @@ class MultitaskModel(nn.Module):
         }
 
 
-def build_model(tasks: Sequence[Task], recipe: Recipe) -> MultitaskModel:
-    """The model before its first step: the base's kept layers, a pooler near the identity, fresh heads."""
-    backbone: nn.Module = AutoModel.from_pretrained(recipe.base.locate(), dtype=torch.float32)
+def build_model(tasks: Sequence[Task], recipe: Recipe, start: ModelDirectory | None = None) -> MultitaskModel:
+    """The model before its first step.
+
+    Args:
+        tasks: in contract order.
+        recipe: base, kept layers, pooling, dropout, frozen parts.
+        start: a trained model of the same tasks, whose kept layers, pooler and heads are where training begins;
+            without it that is the base's kept layers, a pooler near the identity, and fresh heads.
+    """
+    if start is None:
+        encoder = PooledEncoder(AutoModel.from_pretrained(recipe.base.locate(), dtype=torch.float32), recipe.pooling)
+        nn.init.eye_(encoder.pooler.weight)
+        nn.init.zeros_(encoder.pooler.bias)
+        with torch.no_grad():
+            encoder.pooler.weight.mul_(recipe.pooler_gain)
+    else:
+        encoder = load_encoder(start)
+    model = MultitaskModel(tasks, encoder)
+    if start is not None:
+        model.load_heads(load_heads(start))
     if recipe.layers is not None:
-        keep_layers(backbone, recipe.layers)
+        keep_layers(encoder.backbone, recipe.layers)
     if recipe.dropout is not None:
-        for module in backbone.modules():
+        for module in encoder.backbone.modules():
             if isinstance(module, nn.Dropout):
                 module.p = recipe.dropout
-    encoder = PooledEncoder(backbone, recipe.pooling)
-    nn.init.eye_(encoder.pooler.weight)
-    nn.init.zeros_(encoder.pooler.bias)
-    with torch.no_grad():
-        encoder.pooler.weight.mul_(recipe.pooler_gain)
     if recipe.freeze_embeddings:
-        backbone.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
-    return MultitaskModel(tasks, encoder)
+        encoder.backbone.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
+    return model
 
 
 def keep_layers(backbone: nn.Module, layers: Sequence[int]) -> None:

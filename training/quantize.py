@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from graph.encoder import Encoder, load_runtime, plan_sub_batches
 from graph.errors import GraphError
 from graph.heads import Head
-from graph.model_directory import ModelDirectory
+from graph.model_directory import INT8_ENCODER, ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
-from graph.runtime_onnx_int8 import FILE
 from graph.tokenizer import TokenBatch
 from training.data import Row, Split, read_rows
 from training.int8 import folded, observe, quantized
@@ -64,7 +63,7 @@ def quantize(model: ModelDirectory, data: Path) -> ModelDirectory:
     Raises:
         ValueError: the data lack rows, or the encoder has no product that could be quantized.
     """
-    pipeline = load_pipeline(model)
+    pipeline = load_pipeline(model, "onnx")
     texts = [row.text for rows in some_rows(data, pipeline, "train", OBSERVED_ROWS).values() for row in rows]
     encoder = folded(model)
     graph = quantized(encoder, observe(encoder, padded_batches(pipeline.tokenizer(texts))))
@@ -74,12 +73,12 @@ def quantize(model: ModelDirectory, data: Path) -> ModelDirectory:
 def write_int8(model: ModelDirectory, graph: onnx.ModelProto) -> ModelDirectory:
     """Write the graph and list it in the manifest; each file is there whole or not at all."""
     with tempfile.TemporaryDirectory(prefix=".quantize.", dir=model.path) as scratch:
-        unfinished = Path(scratch) / FILE
+        unfinished = Path(scratch) / INT8_ENCODER
         onnx.save(graph, str(unfinished))
         onnx.checker.check_model(str(unfinished))
         unfinished.chmod(0o644)
-        os.replace(unfinished, model.path / FILE)
-    files = model.manifest.files | {FILE: sha256_of(model.path / FILE)}
+        os.replace(unfinished, model.path / INT8_ENCODER)
+    files = model.manifest.files | {INT8_ENCODER: sha256_of(model.path / INT8_ENCODER)}
     manifest = model.manifest.model_copy(update={"files": files})
     write_manifest(manifest, model.path)
     return ModelDirectory(model.path, manifest, model.tasks)
@@ -115,8 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         model = quantize(ModelDirectory.open(options.model, options.tasks), options.data)
-        size = (model.path / FILE).stat().st_size
-        print(f"{model.path / FILE}: {size / 1e6:.1f} MB; {comparison(model, options.data)}")
+        size = (model.path / INT8_ENCODER).stat().st_size
+        print(f"{model.path / INT8_ENCODER}: {size / 1e6:.1f} MB; {comparison(model, options.data)}")
     except (GraphError, OSError, ValueError) as error:
         sys.exit(f"cannot quantize: {' '.join(str(error).split())}")
 

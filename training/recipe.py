@@ -51,6 +51,7 @@ class Teacher(BaseModel):
     model: Path = Field(description="model directory of the same tasks")
     weight: float = Field(default=4.0, gt=0, description="of the distance to the teacher, beside the labels' loss")
     temperature: float = Field(default=2.0, gt=0, description="softens both sides before they are compared")
+    start: bool = Field(default=False, description="begin with the teacher's own layers (those kept), pooler and heads")
 
 
 class Plateau(BaseModel):

@@ -57,16 +57,18 @@ class Trainer:
         self.report = report
         self.rows: list[list[Row]] = read_training_rows(data, tasks, recipe)
         self.tokenizer = Tokenizer(recipe.base.locate() / "tokenizer.json", recipe.max_tokens)
-        self.model: MultitaskModel = build_model(tasks, recipe)
-        self.optimizer = build_optimizer(self.model, recipe)
-        self.label_loss = label_loss(tasks, self.rows, recipe)
         self.soft_labels: SoftLabels | None = None
+        start: ModelDirectory | None = None
         if recipe.teacher is not None:
             if any(task.kind != "single" for task in tasks):
                 raise ValueError("a teacher's answers are learned for tasks of kind single alone")
             teacher = ModelDirectory.open(recipe.teacher.model, tasks_file)
             pipeline = load_pipeline(teacher, max_tokens=recipe.max_tokens, threads=recipe.threads)
             self.soft_labels = SoftLabels(pipeline, report)
+            start = teacher if recipe.teacher.start else None
+        self.model: MultitaskModel = build_model(tasks, recipe, start)
+        self.optimizer = build_optimizer(self.model, recipe)
+        self.label_loss = label_loss(tasks, self.rows, recipe)
         self.schedule = Schedule(recipe, Standing())
         self.step = 0
         self.best_model: dict[str, Any] = {}
@@ -230,7 +232,7 @@ def train(recipe: Recipe, tasks_file: Path, data: Path, work: Path, out: Path, r
         trainer.resume()
     write_seen(out.with_name(f"{out.name}.seen"), trainer.rows)
     trainer.run()
-    scores = export(trainer.model, recipe, tasks_file, data, out)
+    scores = export(trainer.model, trainer.rows, recipe, tasks_file, data, out)
     for split, of_split in scores.items():
         print(f"\n{out}, {split}\n{table(of_split)}")
 

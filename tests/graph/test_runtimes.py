@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from graph.encoder import Encoder, RuntimeName, load_runtime
+from graph.encoder import Encoder, RuntimeName, chosen_runtime, load_runtime
 from graph.model_directory import ModelDirectory, Pooling
 from graph.tokenizer import TokenBatch
 from tests import ROOT, TASKS_FILE
@@ -60,6 +60,17 @@ def test_a_runtime_checks_the_files_that_it_reads_and_no_others(
 def test_a_model_without_an_encoder_in_8_bits_is_refused(tiny_model: Path) -> None:
     model = ModelDirectory.open(tiny_model, TASKS_FILE)
     assert_refused(lambda: load_runtime("onnx-int8", model), "lists no encoder.int8.onnx")
+
+
+def test_8_bits_are_the_choice_where_a_model_has_them(tiny_model: Path, tiny_int8_model: Path) -> None:
+    expected: dict[Path, RuntimeName] = {tiny_model: "onnx", tiny_int8_model: "onnx-int8"}
+    for path, name in expected.items():
+        model = ModelDirectory.open(path, TASKS_FILE)
+        assert chosen_runtime("auto", model) == name
+        assert chosen_runtime("torch", model) == "torch"
+        tokens = random_tokens(seed=1)
+        chosen = Encoder(load_runtime("auto", model))(tokens)
+        np.testing.assert_array_equal(chosen, Encoder(load_runtime(name, model))(tokens))
 
 
 def test_8_bits_pool_nearly_alike_and_the_same_alone_as_in_company(tiny_int8_model: Path) -> None:

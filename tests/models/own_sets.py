@@ -123,7 +123,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="How a model directory stands on the project's own test sets.")
     parser.add_argument("model", type=Path, help="model directory")
-    parser.add_argument("--runtime", default="onnx", help="encoder runtime (%(default)s)")
+    parser.add_argument("--runtime", default="auto", help="encoder runtime (%(default)s)")
     parser.add_argument("--wrong", action="store_true", help="list the lines that are wrong")
     options = parser.parse_args()
     pipeline = load_pipeline(ModelDirectory.open(ROOT / options.model, TASKS_FILE), options.runtime)

@@ -12,6 +12,7 @@ from graph.model_directory import FORMAT_VERSION, ModelDirectory
 from graph.pipeline import load_pipeline
 from tests import TASKS_FILE
 from tests.tiny import ARCHITECTURES, ORIGINS, TASKS, Architecture, tiny_recipe, write_base
+from training.data import read_training_rows
 from training.evaluate import as_plain, score_split
 from training.export import export
 from training.manifest import LICENCES
@@ -55,7 +56,8 @@ def test_an_export_is_complete_and_scored_as_it_will_be_served(
     base, out = tmp_path / "base", tmp_path / "models" / "tiny"
     write_base(base, architecture)
     recipe = tiny_recipe(base, layers=[1], leave_out=["template"], pooling="cls")
-    scores = export(build_model(TASKS, recipe), recipe, tiny_tasks_file, tiny_data, out)
+    rows = read_training_rows(tiny_data, TASKS, recipe)
+    scores = export(build_model(TASKS, recipe), rows, recipe, tiny_tasks_file, tiny_data, out)
 
     model = ModelDirectory.open(out, tiny_tasks_file)
     model.verify()

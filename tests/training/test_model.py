@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
-from graph.heads import softmax
+from graph.heads import load_heads, softmax
+from graph.model_directory import ModelDirectory
 from graph.tokenizer import Tokenizer
-from tests.tiny import ARCHITECTURES, LAYERS, TASKS, Architecture, tiny_recipe, write_base
+from tests.tiny import ARCHITECTURES, LAYERS, TASKS, Architecture, tiny_recipe, write_base, write_tiny_model
 from training.model import MultitaskModel, build_model, keep_layers
 
 IDS = torch.tensor([[2, 50, 60, 3], [2, 70, 3, 0]])
@@ -74,6 +75,23 @@ def test_a_recipe_says_which_layers_are_kept(tiny_base: Path) -> None:
     model = build_model(TASKS, tiny_recipe(tiny_base, layers=[1]))
     config: Any = model.encoder.backbone.config
     assert config.num_hidden_layers == 1
+
+
+def test_a_student_may_start_with_its_teachers_layers_pooler_and_heads(
+    tiny_base: Path, tiny_tasks_file: Path, tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path, tiny_tasks_file, seed=2)
+    teacher = ModelDirectory.open(tmp_path, tiny_tasks_file)
+    weights = teacher.load_tensors("encoder.safetensors")
+    student = build_model(TASKS, tiny_recipe(tiny_base, layers=[1]), teacher)
+    config: Any = student.encoder.backbone.config
+    assert config.num_hidden_layers == 1
+    kept = {name: tensor.numpy() for name, tensor in student.encoder.state_dict().items()}
+    for name, tensor in kept.items():
+        np.testing.assert_array_equal(tensor, weights[name.replace("layer.0.", "layer.1.")])
+    for name, head in load_heads(teacher).items():
+        np.testing.assert_array_equal(student.graph_heads()[name].weight, head.weight)
+        np.testing.assert_array_equal(student.graph_heads()[name].bias, head.bias)
 
 
 def test_the_pooler_starts_as_a_multiple_of_the_identity(tiny_base: Path) -> None:
