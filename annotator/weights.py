@@ -24,14 +24,14 @@ EVALUATE_EXAMPLES = examples(
     "annotator evaluate path/to/data --model models/mine --tasks my_tasks.yaml --by-origin",
     "annotator evaluate path/to/data --confusion pictures --json > scores.json",
 )
-EXPORT_EXAMPLES = examples("annotator export path/to/data --config configs/training/lite.yaml --out models/so_far")
+EXPORT_EXAMPLES = examples("annotator export path/to/data --out models/so_far")
 IMPORT_EXAMPLES = examples(
     "annotator import-deeppavlov model.pth.tar --backbone path/to/bert --tasks configs/tasks.yaml --out models/imported"
 )
 
 DataArgument = Annotated[Path, typer.Argument(help="Folder with <task>/{train,valid,test}.tsv.gz.")]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", show_default="configs/training/lite.yaml", help="Recipe of the run.")
+    Path | None, typer.Option("--config", show_default="configs/training/own.yaml", help="Recipe of the run.")
 ]
 WorkOption = Annotated[
     Path | None, typer.Option("--work", show_default="runs/<name>", help="Folder of the run's checkpoint.")
@@ -194,7 +194,7 @@ def check_folder(data: Path) -> None:
 
 
 def default_recipe() -> Path:
-    """The recipe of the shipped weights."""
+    """The recipe for data of one's own."""
     from serving.settings import PROJECT
 
-    return PROJECT / "configs" / "training" / "lite.yaml"
+    return PROJECT / "configs" / "training" / "own.yaml"

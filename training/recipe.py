@@ -2,8 +2,9 @@
 
 import hashlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -33,7 +34,9 @@ class Base(BaseModel):
         if self.package:
             spec = importlib.util.find_spec(self.package)
             if spec is None or spec.origin is None:
-                raise FileNotFoundError(f"package {self.package} with the base encoder is not installed")
+                raise FileNotFoundError(
+                    f"package {self.package} with the base encoder is not installed: see README, Train on own data"
+                )
             root = Path(spec.origin).parent
         weights = root / self.directory / "model.safetensors"
         if not weights.is_file():
@@ -118,6 +121,20 @@ class Recipe(BaseModel):
         return self
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe; a setting that does not exist is an error."""
-    return Recipe.model_validate(yaml.safe_load(path.read_text("utf-8")))
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe; a setting that does not exist is an error.
+
+    Args:
+        path: YAML file.
+        changes: `setting=value`, the value in YAML, laid over the file's for a try.
+
+    Raises:
+        ValueError: a setting does not exist or has no such value, or a change is none.
+    """
+    settings: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    for change in changes:
+        setting, equals, value = change.partition("=")
+        if not equals:
+            raise ValueError(f"{change}: a change is written setting=value")
+        settings[setting] = yaml.safe_load(value)
+    return Recipe.model_validate(settings)

@@ -1,6 +1,6 @@
 """Train one encoder with a head a task, then export a model directory.
 
-python -m training.train DATA --config configs/training/lite.yaml [--resume]
+python -m training.train DATA --config configs/training/own.yaml [--resume]
 """
 
 import argparse
@@ -201,14 +201,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train, export, and print the scores of what was exported."""
     parser = argparse.ArgumentParser(description="Train a model directory on DATA/<task>/{train,valid,test}.tsv.gz.")
     parser.add_argument("data", type=Path, help="folder with <task>/<split>.tsv.gz")
-    parser.add_argument("--config", type=Path, required=True, help="recipe, such as configs/training/lite.yaml")
+    parser.add_argument("--config", type=Path, required=True, help="recipe, such as configs/training/own.yaml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        dest="changes",
+        help="change the recipe",
+    )
     parser.add_argument("--tasks", type=Path, default=Path("configs/tasks.yaml"), help="task file (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder for the checkpoint (runs/<name>)")
     parser.add_argument("--out", type=Path, help="model directory to write (models/<name>)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     options = parser.parse_args(arguments)
     try:
-        recipe = load_recipe(options.config)
+        recipe = load_recipe(options.config, options.changes)
         work = options.work or Path("runs") / recipe.name
         out = options.out or Path("models") / recipe.name
         train(recipe, options.tasks, options.data, work, out, resume=options.resume)

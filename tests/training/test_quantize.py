@@ -28,9 +28,8 @@ def test_the_program_adds_one_file_and_changes_nothing_else(
     model.verify()
     assert len(load_pipeline(model, "onnx-int8")(["a dog", "the cat"])) == 2
     printed = capsys.readouterr().out
-    assert re.search(
-        rf"{INT8_ENCODER}: \d+\.\d MB; the same labels as in float32 on \d+\.\d% of \d+ valid rows", printed
-    )
+    agreement = r"\d+\.\d MB; the same labels as in float32 on \d+\.\d% of \d+ valid rows"
+    assert re.search(f"{INT8_ENCODER}: {agreement}", printed)
 
     first = (path / INT8_ENCODER).read_bytes()
     main([str(path), str(data), "--tasks", str(TASKS_FILE)])

@@ -23,6 +23,16 @@ def test_a_recipe_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
 
 
+def test_a_try_changes_settings_of_the_file(tmp_path: Path) -> None:
+    write_recipe(tmp_path / "recipe.yaml", tiny_recipe(tmp_path))
+    tried = load_recipe(tmp_path / "recipe.yaml", ["layers=[0]", "noise_share=0.5", "name=a try"])
+    assert tried == tiny_recipe(tmp_path, layers=[0], noise_share=0.5, name="a try")
+    with pytest.raises(ValidationError, match="colour"):
+        load_recipe(tmp_path / "recipe.yaml", ["colour=red"])
+    with pytest.raises(ValueError, match="setting=value"):
+        load_recipe(tmp_path / "recipe.yaml", ["epochs"])
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
