@@ -100,8 +100,9 @@ def bench(
     """Measure the three placements side by side; starts and stops the service, and needs wrk."""
     from shutil import which
 
-    from benchmarks.placements import main
-    from serving.lifecycle.preflight import StartError
+    from benchmarks.compare import main
+    from benchmarks.contestants import OURS
+    from benchmarks.running import NotStarted
     from serving.lifecycle.processes import our_processes
 
     if which("wrk") is None:
@@ -109,6 +110,6 @@ def bench(
     if our_processes():
         raise Failure("the service of this folder runs: annotator stop ends it")
     try:
-        main(["--rounds", str(rounds), "--seconds", str(seconds)])
-    except StartError as error:
+        main(["--contestants", *OURS, "--rounds", str(rounds), "--seconds", str(seconds)])
+    except NotStarted as error:
         raise Failure(str(error)) from error

@@ -14,9 +14,9 @@ GRAPH_FILES = sorted((ROOT / "graph").glob("**/*.py"))
 
 
 def program_files() -> Iterator[Path]:
-    """Every Python file of the program: all but the tests and what is hidden, such as a virtual environment."""
+    """Every Python file of the program: all but the tests and virtual environments, which are hidden or in runs/."""
     for path in ROOT.iterdir():
-        if path.is_dir() and not path.name.startswith(".") and path.name != "tests":
+        if path.is_dir() and not path.name.startswith(".") and path.name not in ("tests", "runs"):
             yield from path.rglob("*.py")
         elif path.suffix == ".py":
             yield path

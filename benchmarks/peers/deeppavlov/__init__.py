@@ -1,0 +1,1 @@
+"""The original: DeepPavlov behind Flask and gunicorn."""

@@ -1,0 +1,1 @@
+"""FastAPI: a function that computes, run in its thread pool; ONNX Runtime or torch."""
