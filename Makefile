@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests call make from make, which else says which folder it enters and leaves.
 MAKEFLAGS += --no-print-directory
 
-.PHONY: serve update stop test check train clean faults licences audit
+.PHONY: serve update stop test check train clean faults bench licences audit
 
 # The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml] [HOST=0.0.0.0]
 serve: $(VENV)/serving.installed
@@ -28,6 +28,11 @@ test: $(VENV)/all.installed
 faults: $(VENV)/all.installed
 	$(BIN)/python -m pytest tests/faults --long-faults
 	@$(BIN)/python -m tests.faults.table
+
+# This service and what a user would pick instead, side by side, in 20 minutes or so. Needs wrk.
+# Less of it: make bench BENCH='--contestants fused original --rounds 1'
+bench: $(VENV)/all.installed
+	$(BIN)/python -m benchmarks.compare $(BENCH)
 
 # The licence of everything that is installed for serving and for tests.
 licences: $(VENV)/all.installed
