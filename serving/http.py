@@ -11,8 +11,9 @@ from serving import annotate, description, inference_protocol, original
 from serving.annotator import Annotator
 from serving.description import Description
 from serving.errors import AnnotationFailed, AnnotatorError, NoSuchPath, WrongMethod
-from serving.middleware.access import Access, Keys
+from serving.middleware.access import Access
 from serving.middleware.clock_header import ClockHeader
+from serving.middleware.keys import Keys
 from serving.middleware.last_resort import LastResort
 from serving.middleware.request_metrics import CLIENT_GONE, RequestMetrics
 from serving.observability import exposition, readiness

@@ -12,7 +12,7 @@ from graph.model_directory import ModelDirectory
 from serving.annotator import Annotator
 from serving.description import describe
 from serving.http import http_app
-from serving.middleware.access import load_keys
+from serving.middleware.keys import load_keys
 from serving.settings import Settings
 from serving.trips import make_trip
 from serving.tuning import TuningError

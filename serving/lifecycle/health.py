@@ -8,7 +8,7 @@ Keys that the service wants are found where the service finds them: in the envir
 import sys
 import urllib.request
 
-from serving.lifecycle.launch import key_header
+from serving.middleware.keys import key_header
 from serving.settings import Settings
 
 PORT = 8000

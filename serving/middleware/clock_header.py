@@ -3,6 +3,7 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.middleware.answer_start import at_start
 from serving.observability.clock import Clock
 from serving.observability.tracing import add_request
 
@@ -25,10 +26,8 @@ class ClockHeader:
         clock = Clock()
         scope.setdefault("state", {})["clock"] = clock
 
-        async def send_with_header(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Server-Timing"] = clock.server_timing()
-                add_request(scope, clock)
-            await send(message)
+        def tell(start: Message) -> None:
+            MutableHeaders(scope=start)["Server-Timing"] = clock.server_timing()
+            add_request(scope, clock)
 
-        await self._app(scope, receive, send_with_header)
+        await self._app(scope, receive, at_start(send, tell))

@@ -10,6 +10,8 @@ import uuid
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.middleware.answer_start import at_start
+
 HEADER = b"x-request-id"
 USABLE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -31,9 +33,7 @@ class RequestId:
         if not usable:
             scope["headers"] = [*(pair for pair in scope["headers"] if pair[0] != HEADER), (HEADER, name)]
 
-        async def send_with_name(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-ID"] = name.decode()
-            await send(message)
+        def tell(start: Message) -> None:
+            MutableHeaders(scope=start)["X-Request-ID"] = name.decode()
 
-        await self._app(scope, receive, send_with_name)
+        await self._app(scope, receive, at_start(send, tell))

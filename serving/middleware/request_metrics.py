@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.middleware.answer_start import at_start
 from serving.observability.metrics import count_request
 
 NO_ROUTE = "none"
@@ -34,14 +35,12 @@ class RequestMetrics:
         began = time.perf_counter()
         status = CLIENT_GONE
 
-        async def send_and_look(message: Message) -> None:
+        def look(start: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
+            status = start["status"]
 
         try:
-            await self._app(scope, receive, send_and_look)
+            await self._app(scope, receive, at_start(send, look))
         finally:
             route = self._paths.get(scope["endpoint"], NO_ROUTE) if "endpoint" in scope else NO_ROUTE
             count_request(route, status, time.perf_counter() - began)

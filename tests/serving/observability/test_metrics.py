@@ -11,7 +11,7 @@ from starlette.types import Message
 from serving.annotator import Annotator
 from serving.description import Description
 from serving.http import http_app
-from serving.middleware.access import Keys
+from serving.middleware.keys import Keys
 from serving.middleware.request_metrics import CLIENT_GONE
 from serving.observability import metrics
 from tests.serving.local import POISON, LocalTrip
