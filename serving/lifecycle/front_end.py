@@ -8,6 +8,8 @@ What Ray's configuration has no setting for:
 - whoever has an account on the machine may command the running HAProxy: here only who started it
 - a client may take for ever over its headers: here HEADER_SECONDS
 - its own errors are HTML, or all of them 500: here the service's JSON, and who may try again is told so
+- it answers 404 while it does not know of the application yet, or no longer, and so does Serve's own proxy behind it:
+  here 503, where it is not the application that says so
 - it cannot be told to refuse new requests and finish those in flight: here `drain` does it, see `Drain`
 
 Knows neither Ray nor the graph.
@@ -92,20 +94,28 @@ def _lines(config: str, http_host: str | None, error_files: dict[int, Path]) -> 
             yield line.replace("mode 666", "mode 600")
         elif words[:1] == ["bind"]:
             yield _bind(line, section, http_host)
+        elif section == "backend default_backend" and words[:2] == ["http-request", "return"]:
+            yield f"    http-request {_unavailable(ERRORS[503])}"
         elif words[:1] != ["errorfile"]:
             yield line
         if words[:1] == ["defaults"]:
             yield from (f"    errorfile {status} {file}" for status, file in error_files.items())
         if section == f"frontend {HTTP}" and words[:1] == ["bind"]:
             yield f"    timeout http-request {HEADER_SECONDS}s"
-            answer = f"status 503 content-type application/json hdr Retry-After {RETRY_AFTER_SECONDS}"
-            draining = f"{{ var({DRAINING_VARIABLE}) -m found }}"
-            yield f"    http-request return {answer} string '{_body(*DRAINING)}' if {draining}"
+            yield f"    http-request {_unavailable(DRAINING)} if {{ var({DRAINING_VARIABLE}) -m found }}"
+            # A 404 of the application is JSON, one of Serve's proxy is text.
+            not_there = "{ status 404 } { res.hdr(content-type) -m beg text/ }"
+            yield f"    http-response {_unavailable(ERRORS[503])} if {not_there}"
 
 
 def _bind(line: str, section: str, http_host: str | None) -> str:
     host = http_host if section == f"frontend {HTTP}" else LOOPBACK
     return re.sub(r"(bind )\S*(:\d+)", rf"\g<1>{host}\g<2>", line) if host else line
+
+
+def _unavailable(error: tuple[str, str]) -> str:
+    answer = f"status 503 content-type application/json hdr Retry-After {RETRY_AFTER_SECONDS}"
+    return f"return {answer} string '{_body(*error)}'"
 
 
 def _raw_answer(status: int, kind: str, message: str) -> bytes:

@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +24,8 @@ from typing import TextIO
 from serving.lifecycle.front_end import HOST_VARIABLE, running_front_ends
 from serving.lifecycle.preflight import Plan, StartError, check_memory, check_ports, read_config
 from serving.lifecycle.processes import end_processes, marked_environment, our_processes
-from serving.middleware.access import fixed_keys, keys_in
-from serving.settings import PROJECT, Settings
+from serving.middleware.keys import key_header
+from serving.settings import PROJECT
 
 RUNS = PROJECT / "runs"
 LOCK = RUNS / "service.lock"
@@ -55,6 +54,10 @@ SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHE
 CLUSTER = SOON | FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
 
 START_SECONDS = 180
+
+# While a HAProxy that knows the application takes the place of one that does not, either may get a connection.
+ANSWERS_IN_A_ROW = 5
+
 STOP_SECONDS = 90
 EXAMPLE = {"sentences": ["i love you"]}
 
@@ -132,7 +135,7 @@ def serve(config: Path, plan: Plan) -> int:
 
 
 def wait_until_ready(child: "subprocess.Popen[bytes]", plan: Plan) -> None:
-    """Ask until an utterance has gone through the whole graph.
+    """Ask until an utterance goes through the whole graph, several times in a row and by a new connection each time.
 
     Raises:
         StartError: it does not in time, or Serve ends before.
@@ -140,23 +143,24 @@ def wait_until_ready(child: "subprocess.Popen[bytes]", plan: Plan) -> None:
     host = "127.0.0.1" if plan.host in ("0.0.0.0", "*") else plan.host
     request = urllib.request.Request(f"http://{host}:{plan.port}/ready", headers=key_header(plan.settings))
     deadline = time.monotonic() + START_SECONDS
+    good = 0
     while time.monotonic() < deadline:
         if child.poll() is not None:
             raise StartError(f"Serve ended with status {child.returncode}; see {LOG}")
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            pass
+        good = good + 1 if answers(request) else 0
+        if good == ANSWERS_IN_A_ROW:
+            return
         time.sleep(0.1)
     raise StartError(f"no answer within {START_SECONDS} s; see {LOG} and /tmp/ray/session_latest/logs/serve")
 
 
-def key_header(settings: Settings) -> dict[str, str]:
-    """What shows a valid key, where one is needed."""
-    keys = fixed_keys(settings) or (keys_in(settings.api_keys_path) if settings.api_keys_path else [])
-    return {"X-API-Key": keys[0]} if keys else {}
+def answers(request: urllib.request.Request) -> bool:
+    """Whether the answer is there at once, and a good one."""
+    try:
+        with urllib.request.urlopen(request, timeout=5):
+            return True
+    except OSError:  # no connection, no answer in time, or an error
+        return False
 
 
 def example(port: int) -> str:

@@ -17,7 +17,7 @@ from graph.errors import GraphError
 from graph.model_directory import ModelDirectory
 from serving.lifecycle.front_end import HOST_VARIABLE
 from serving.lifecycle.processes import MARK
-from serving.middleware.access import BadKeys, load_keys
+from serving.middleware.keys import BadKeys, load_keys
 from serving.settings import ENVIRONMENT_PREFIX, Settings
 from serving.tuning import TuningError, tune
 
@@ -27,6 +27,9 @@ OTHER_PORTS = {
     "RAY_SERVE_HAPROXY_STATS_PORT": 8404,
     "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": 8500,
 }
+
+# The key that the command line sends as a client; whoever has exported it may start a service all the same.
+CLIENT_VARIABLE = "ANNOTATOR_KEY"
 
 # Measured: Ray with one replica takes 1.0 GB, with twelve 2.1 GB.
 BASE_MB = 900
@@ -93,7 +96,8 @@ def _source(field: str, config: Path) -> str:
 
 
 def _refuse_unknown_variables() -> None:
-    known = {f"{ENVIRONMENT_PREFIX}{field}".upper() for field in Settings.model_fields} | {MARK, HOST_VARIABLE}
+    known = {f"{ENVIRONMENT_PREFIX}{field}".upper() for field in Settings.model_fields}
+    known |= {MARK, HOST_VARIABLE, CLIENT_VARIABLE}
     for variable in os.environ:
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
             raise StartError(f"{variable} in the environment: there is no such setting")

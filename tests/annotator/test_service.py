@@ -3,13 +3,16 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
+from annotator.cli import app
 from annotator.serve_config import write_config
 from graph.errors import TasksError
-from serving.lifecycle.preflight import read_config
+from serving.lifecycle.preflight import CLIENT_VARIABLE, read_config
 from serving.settings import PROJECT
 from tests import TASKS_FILE
 from tests.annotator.conftest import VERSION, Run, Stub
@@ -49,6 +52,14 @@ def test_serve_says_what_is_wrong_in_one_line(run: Run, tmp_path: Path) -> None:
         assert ended.status in (1, 2)
         assert ended.err.count("\n") == 1
         assert said in ended.err
+
+
+def test_a_variable_of_the_command_line_keeps_no_service_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: Any = get_command(app)
+    variables = {p.envvar for command in commands.commands.values() for p in command.params if p.envvar}
+    assert variables == {CLIENT_VARIABLE}
+    monkeypatch.setenv(CLIENT_VARIABLE, "a key of a service elsewhere")
+    read_config(PROJECT / "serve_config.yaml")
 
 
 def test_bench_says_what_it_needs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

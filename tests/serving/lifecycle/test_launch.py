@@ -1,6 +1,8 @@
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import yaml
 from serving.lifecycle import launch, preflight
 from serving.lifecycle.preflight import StartError, check_memory, check_ports, read_config
 from serving.settings import PROJECT
+from tests.haproxy import Quiet, backend
 
 CONFIG = PROJECT / "serve_config.yaml"
 
@@ -95,6 +98,25 @@ def test_only_one_launcher_a_checkout(tmp_path: Path) -> None:
         launch.take_lock(first)
         with pytest.raises(StartError, match="make stop"):
             launch.take_lock(second)
+
+
+def test_ready_means_several_good_answers_in_a_row() -> None:
+    asked: list[str] = []
+
+    class Unsteady(Quiet):
+        """As while one front end takes the place of another."""
+
+        def reply(self) -> None:
+            asked.append(self.path)
+            self.answer(404 if len(asked) in (1, 3, 4) else 200, b"")
+
+    with backend(Unsteady) as port, subprocess.Popen(["sleep", "60"]) as child:
+        launch.wait_until_ready(child, replace(read_config(CONFIG), port=port))
+        assert asked == ["/ready"] * (4 + launch.ANSWERS_IN_A_ROW)
+        child.terminate()
+        child.wait()
+        with pytest.raises(StartError, match="Serve ended"):
+            launch.wait_until_ready(child, replace(read_config(CONFIG), port=port))
 
 
 def test_too_little_memory_is_said_with_figures(monkeypatch: pytest.MonkeyPatch) -> None:
