@@ -4,7 +4,7 @@ POST /v1/annotate  {"inputs": "..." | [...], "tasks"?, "top_k"?, "threshold"?, "
     ->  {"model": {"name", "version"}, "annotations": [{"tokens", "truncated", "tasks": {task: {"label", "scores"}}}]}
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -61,11 +61,12 @@ def routes(annotator: Annotator, description: Description) -> list[Route]:
     async def annotate(request: Request) -> Response:
         tuned = annotator.tuned
         asked = parse(await read_body(request, tuned.settings), [task.name for task in tuned.tasks])
-        answer = await annotator(asked.inputs, tuned.default_tasks if asked.tasks is None else asked.tasks)
         clock = clock_of(request)
-        clock.add(*answer.seconds)
         if not asked.truncate:
-            refuse_too_long("inputs", answer, description.max_tokens)
+            with clock.stage("check"):
+                await refuse_too_long(annotator, "inputs", asked.inputs, description.max_tokens)
+        answer = await annotator(asked.inputs, tuned.default_tasks if asked.tasks is None else asked.tasks)
+        clock.add(*answer.seconds)
         with clock.stage("merge"):
             model = {"name": description.name, "version": description.version}
             body = orjson.dumps({"model": model, "annotations": annotations(answer, asked)})
@@ -99,10 +100,11 @@ def parse(body: bytes, names: Collection[str]) -> AnnotateRequest:
     return asked
 
 
-def refuse_too_long(field: str, answer: Answer, limit: int) -> None:
-    """Raise TooLong when an utterance of the field had to be cut."""
-    for i in np.flatnonzero(answer.uncut > answer.tokens):
-        raise TooLong(f"{field}[{i}] has {answer.uncut[i]} tokens, the limit is {limit}; truncate: true cuts it")
+async def refuse_too_long(annotator: Annotator, field: str, texts: Sequence[str], limit: int) -> None:
+    """Raise TooLong when an utterance of the field would have to be cut; nothing is encoded for that."""
+    counts = await annotator.count_tokens(texts)
+    for i in np.flatnonzero(counts > limit):
+        raise TooLong(f"{field}[{i}] has {counts[i]} tokens, the limit is {limit}; truncate: true cuts it")
 
 
 def annotations(answer: Answer, asked: AnnotateRequest) -> list[dict[str, Any]]:

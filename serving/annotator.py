@@ -3,10 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 
@@ -17,10 +21,12 @@ from serving.errors import AnnotationFailed, AnnotatorError, DeadlineExceeded, I
 from serving.observability.discreet import kind_and_place
 from serving.observability.metrics import count_batch, show_waiting
 from serving.settings import Settings
-from serving.trips import Heads, Outcome, Trip
+from serving.trips import Trip
 from serving.tuning import tune
 
 logger = logging.getLogger("ray.serve")
+
+Brought = TypeVar("Brought")
 
 
 @dataclass(frozen=True)
@@ -79,26 +85,33 @@ class Annotator:
             AnnotationFailed: a stage cannot compute one of these utterances.
         """
         settings = self.tuned.settings
-        _check_size(texts, settings)
         tasks = self.tuned.tasks
         if names is not None:
             tasks = tuple(task for task in tasks if task.name in names)
         asked = [task.name for task in tasks]
         since = time.perf_counter()
-        size = settings.batch_utterances
-        chunks = [_Waiting(texts[i : i + size], asked, since) for i in range(0, len(texts), size)]
-        try:
-            async with asyncio.timeout(settings.deadline_seconds):
-                # Nearly every request is one chunk; the machinery for more costs as much as all else here.
-                parts = [await self._batcher.submit(chunks[0])] if len(chunks) == 1 else await self._parts(chunks)
-        except AnnotatorError:
-            raise
-        except TimeoutError:
-            raise DeadlineExceeded(f"the answer was not there within {settings.deadline_seconds:g} s") from None
-        except Exception as error:
-            logger.error("a request could not be annotated: %s", kind_and_place(error))
-            raise AnnotationFailed("an utterance of this request cannot be annotated") from None
+        chunks = [_Waiting(chunk, asked, since) for chunk in _chunks(texts, settings)]
+        async with _deadline(settings):
+            # Nearly every request is one chunk; the machinery for more costs as much as all else here.
+            parts = [await self._batcher.submit(chunks[0])] if len(chunks) == 1 else await self._parts(chunks)
         return Answer(tasks, parts)
+
+    async def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Tokens of each utterance if nothing were cut, special tokens included; only the tokenizer runs.
+
+        Returns:
+            int32 `(n,)`.
+
+        Raises:
+            AnnotatorError: as for an answer.
+        """
+        settings = self.tuned.settings
+        counts = [np.empty(0, np.int32)]
+        async with _deadline(settings):
+            for chunk in _chunks(texts, settings):
+                tokens = await self._on_trip(partial(self._trip.tokenize, chunk))
+                counts.append(tokens.uncut)
+        return np.concatenate(counts)
 
     async def _parts(self, chunks: Sequence[_Waiting]) -> list[Part]:
         """The parts of a long request, which raises what its first failing chunk raises."""
@@ -128,12 +141,8 @@ class Annotator:
         asked = {name for request in requests for name in request.tasks}
         tasks = tuple(task for task in tuned.tasks if task.name in asked)
         texts = [text for request in requests for text in request.texts]
-        try:
-            async with asyncio.timeout(tuned.settings.answer_seconds):
-                outcome = await self._outcome(texts, {task.name: tuned.heads[task.name] for task in tasks})
-        except (RayActorError, RayServeException, TimeoutError) as error:
-            logger.error("a batch did not come back: %s", kind_and_place(error))
-            raise Unavailable("the service cannot answer at the moment; try again") from error
+        heads = {task.name: tuned.heads[task.name] for task in tasks}
+        outcome = await self._on_trip(partial(self._trip, texts, heads))
         longest = left - min(request.since for request in requests)
         count_batch({"queue": longest} | outcome.seconds, outcome.tokens, outcome.uncut)
         batch = Batch(tasks, outcome)
@@ -144,12 +153,21 @@ class Annotator:
             row += len(request.texts)
         return parts
 
-    async def _outcome(self, texts: Sequence[str], heads: Heads) -> Outcome:
-        """One trip; one more when a replica dies on the way, since a trip leaves no trace."""
+    async def _on_trip(self, travel: Callable[[], Awaitable[Brought]]) -> Brought:
+        """What a trip brings; it is made once more when a replica dies on the way, since it leaves no trace.
+
+        Raises:
+            Unavailable: it does not come back.
+        """
         try:
-            return await self._trip(texts, heads)
-        except RayActorError:
-            return await self._trip(texts, heads)
+            async with asyncio.timeout(self.tuned.settings.answer_seconds):
+                try:
+                    return await travel()
+                except RayActorError:
+                    return await travel()
+        except (RayActorError, RayServeException, TimeoutError) as error:
+            logger.error("a batch did not come back: %s", kind_and_place(error))
+            raise Unavailable("the service cannot answer at the moment; try again") from error
 
 
 def _limits(settings: Settings) -> Limits:
@@ -159,6 +177,32 @@ def _limits(settings: Settings) -> Limits:
         waiting=settings.waiting_utterances,
         waiting_seconds=settings.waiting_seconds,
     )
+
+
+@asynccontextmanager
+async def _deadline(settings: Settings) -> AsyncIterator[None]:
+    """Whatever a request fails with becomes an error for its client."""
+    try:
+        async with asyncio.timeout(settings.deadline_seconds):
+            yield
+    except AnnotatorError:
+        raise
+    except TimeoutError:
+        raise DeadlineExceeded(f"the answer was not there within {settings.deadline_seconds:g} s") from None
+    except Exception as error:
+        logger.error("a request could not be annotated: %s", kind_and_place(error))
+        raise AnnotationFailed("an utterance of this request cannot be annotated") from None
+
+
+def _chunks(texts: Sequence[str], settings: Settings) -> list[Sequence[str]]:
+    """The utterances of a request in pieces of at most a batch.
+
+    Raises:
+        InvalidField: too many utterances, or one that is too long.
+    """
+    _check_size(texts, settings)
+    size = settings.batch_utterances
+    return [texts[i : i + size] for i in range(0, len(texts), size)]
 
 
 def _check_size(texts: Sequence[str], settings: Settings) -> None:

@@ -102,11 +102,12 @@ class _Protocol:
         tuned = self._annotator.tuned
         body = await read_body(request, tuned.settings)
         asked = parse(body, request.headers.get(JSON_LENGTH), tuned.tasks)
-        answer = await self._annotator(asked.texts, [task.name for task, _ in asked.outputs])
         clock = clock_of(request)
-        clock.add(*answer.seconds)
         if not asked.parameters.truncate:
-            refuse_too_long(INPUT, answer, self._description.max_tokens)
+            with clock.stage("check"):
+                await refuse_too_long(self._annotator, INPUT, asked.texts, self._description.max_tokens)
+        answer = await self._annotator(asked.texts, [task.name for task, _ in asked.outputs])
+        clock.add(*answer.seconds)
         with clock.stage("merge"):
             raw = asked.parameters.raw_scores
             tensors = [

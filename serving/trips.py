@@ -65,25 +65,29 @@ class Trip(Protocol):
         """See `Outcome`; raises whatever a stage raises."""
         ...
 
+    async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+        """The first stage alone; raises whatever it raises."""
+        ...
+
 
 @dataclass(frozen=True)
 class SplitTrip:
     """Tokenizer, then encoder, then all heads at once.
 
     Attributes:
-        tokenize: n utterances to a `TokenBatch`.
+        tokenizer: n utterances to a `TokenBatch`.
         encode: that to pooled vectors, float32 `(n, hidden_size)`.
         heads: by task name, those and a temperature to probabilities, float32 `(n, classes)`.
     """
 
-    tokenize: Callable[[Sequence[str]], Awaitable[tuple[TokenBatch, Seconds]]]
+    tokenizer: Callable[[Sequence[str]], Awaitable[tuple[TokenBatch, Seconds]]]
     encode: Callable[[TokenBatch], Awaitable[tuple[NDArray[np.float32], Seconds]]]
     heads: Mapping[str, Callable[[NDArray[np.float32], float | None], Awaitable[tuple[NDArray[np.float32], Seconds]]]]
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
         began = time.perf_counter()
-        tokens, seconds = await self.tokenize(texts)
+        tokens, seconds = await self.tokenizer(texts)
         _add_hop(seconds, "tokenize", began)
         began = time.perf_counter()
         pooled, encoding = await self.encode(tokens)
@@ -94,6 +98,11 @@ class SplitTrip:
         _add_hop(slowest, "heads", began)
         probabilities = {task: answer for task, (answer, _) in zip(heads, answers, strict=True)}
         return Outcome(probabilities, tokens.lengths, tokens.uncut, seconds | encoding | slowest)
+
+    async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+        """See `Trip`."""
+        tokens, _ = await self.tokenizer(texts)
+        return tokens
 
 
 @dataclass(frozen=True)
@@ -111,11 +120,15 @@ class PackedTrip:
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
         began = time.perf_counter()
-        tokens = await in_thread(self.tokenizer, texts)
+        tokens = await self.tokenize(texts)
         tokenized = time.perf_counter()
         probabilities, seconds = await self.compute(tokens, heads)
         _add_hop(seconds, "encode", tokenized)
         return Outcome(probabilities, tokens.lengths, tokens.uncut, {"tokenize": tokenized - began} | seconds)
+
+    async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+        """See `Trip`."""
+        return await in_thread(self.tokenizer, texts)
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,10 @@ class FusedTrip:
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
         return await in_thread(self._compute, texts, heads)
+
+    async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+        """See `Trip`."""
+        return await in_thread(self.pipeline.tokenizer, texts)
 
     def _compute(self, texts: Sequence[str], heads: Heads) -> Outcome:
         began = time.perf_counter()

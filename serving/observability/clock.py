@@ -9,6 +9,7 @@ from starlette.requests import Request
 Seconds = dict[str, float]
 """By stage: how long it took.
 
+    check           whether a request that may not be cut is too long
     queue           in the ingress, until the batch leaves
     tokenize        computing
     encode-wait     in the encoder's replica, until the run before is done

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ray.exceptions import ActorDiedError
 
 from graph.pipeline import Pipeline
+from graph.tokenizer import TokenBatch
 from serving.trips import FusedTrip, Heads, Outcome
 
 POISON = "poison"
@@ -26,6 +27,14 @@ class LocalTrip:
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         self.batches.append(list(texts))
         self.heads.append(list(heads))
+        await self._fail(texts)
+        return await FusedTrip(self.pipeline)(texts, heads)
+
+    async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+        await self._fail(texts)
+        return await FusedTrip(self.pipeline).tokenize(texts)
+
+    async def _fail(self, texts: Sequence[str]) -> None:
         if self.hang:
             await asyncio.sleep(3600)
         if self.deaths:
@@ -36,4 +45,3 @@ class LocalTrip:
         if POISON in texts:
             raise ValueError(f"cannot be tokenized: {texts}")
         await asyncio.sleep(0)
-        return await FusedTrip(self.pipeline)(texts, heads)

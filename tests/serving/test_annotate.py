@@ -91,8 +91,8 @@ async def test_a_long_text_is_cut_and_says_so(client: httpx.AsyncClient, tiny_pi
     assert (long["tokens"], long["truncated"]) == (32, True)
 
 
-async def test_a_long_text_is_refused_where_cutting_is_forbidden(
-    client: httpx.AsyncClient, tiny_pipeline: Pipeline
+async def test_a_long_text_is_refused_before_anything_is_computed_where_cutting_is_forbidden(
+    client: httpx.AsyncClient, tiny_pipeline: Pipeline, local: LocalTrip
 ) -> None:
     answer = await client.post("/v1/annotate", json={"inputs": ["hello", LONG], "truncate": False})
     assert answer.status_code == 422
@@ -100,7 +100,11 @@ async def test_a_long_text_is_refused_where_cutting_is_forbidden(
     assert error["type"] == "too_long"
     (tokens,) = tiny_pipeline.tokenizer([LONG]).uncut
     assert f"inputs[1] has {tokens} tokens, the limit is 32" in error["message"]
-    assert (await client.post("/v1/annotate", json={"inputs": ["hello"], "truncate": False})).status_code == 200
+    assert local.batches == []
+    kept = await client.post("/v1/annotate", json={"inputs": ["hello"], "truncate": False})
+    assert kept.status_code == 200
+    assert kept.headers["server-timing"].startswith("check;dur=")
+    assert local.batches == [["hello"]]
 
 
 @pytest.mark.parametrize(

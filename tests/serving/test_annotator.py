@@ -139,6 +139,20 @@ async def test_a_deadline_ends_the_waiting_and_what_still_waits_is_not_computed(
     assert len((await annotator(["after"])).tokens) == 1
 
 
+async def test_tokens_are_counted_without_a_trip_and_with_its_patience(local: LocalTrip) -> None:
+    annotator = annotator_of(local, Settings(batch_utterances=2, answer_seconds=0.05))
+    texts = ["hello", "", "word " * 80, "a b"]
+    local.deaths = 1
+    assert (await annotator.count_tokens(texts)).tolist() == local.pipeline.tokenizer(texts).uncut.tolist()
+    assert (await annotator.count_tokens([])).tolist() == []
+    with pytest.raises(AnnotationFailed):
+        await annotator.count_tokens([POISON])
+    local.hang = True
+    with pytest.raises(Unavailable):
+        await annotator.count_tokens(texts)
+    assert local.batches == []
+
+
 @pytest.mark.parametrize("texts", [["hi"] * 4, ["hi", "x" * 11]])
 async def test_too_many_or_too_long_is_refused(local: LocalTrip, texts: list[str]) -> None:
     annotator = annotator_of(local, Settings(request_utterances=3, utterance_characters=10))

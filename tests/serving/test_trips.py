@@ -86,6 +86,17 @@ async def test_only_the_heads_that_are_asked_for_are_called_with_their_temperatu
 
 
 @pytest.mark.parametrize("placement", get_args(Placement))
+async def test_the_tokenizer_alone_may_be_asked(
+    placement: Placement, tiny_model: Path, tiny_pipeline: Pipeline
+) -> None:
+    deployments = deployments_of(tiny_pipeline)
+    tokens = await local_trip(placement, tiny_model, deployments).tokenize(TEXTS)
+    assert tokens.uncut.tolist() == tiny_pipeline.tokenizer(TEXTS).uncut.tolist()
+    called = [name for name, handle in deployments.items() if handle.calls]
+    assert called == ([TOKENIZER] if placement == "split" else [])
+
+
+@pytest.mark.parametrize("placement", get_args(Placement))
 async def test_a_trip_tells_stages_and_hops(placement: Placement, tiny_model: Path, tiny_pipeline: Pipeline) -> None:
     deployments = deployments_of(tiny_pipeline)
     outcome = await local_trip(placement, tiny_model, deployments)(TEXTS, dict.fromkeys(tiny_pipeline.heads))
