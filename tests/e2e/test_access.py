@@ -1,5 +1,6 @@
 """API keys against the real service: all but the page is shut, keys change without a restart, none is written down."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,10 @@ def test_keys_shut_every_route_and_change_without_a_restart(tmp_path: Path) -> N
     try:
         served.wait_until_ready(OLD)
         assert {httpx.get(f"{URL}{route}", timeout=30).status_code for route in ROUTES} == {401}
+        page = httpx.get(f"{URL}/", timeout=30)
+        files = re.findall(r'"(page/[^"]+)"', page.text)
+        assert len(files) > 1
+        assert {httpx.get(f"{URL}/{path}", timeout=30).status_code for path in ("", *files)} == {200}
         assert httpx.post(f"{URL}/model", json={"sentences": [UTTERANCE]}, timeout=30).status_code == 401
         bearer = {"Authorization": f"Bearer {OLD}"}
         refused = httpx.post(f"{URL}/model", json={"sentences": [UTTERANCE, 5]}, headers=bearer, timeout=30)
