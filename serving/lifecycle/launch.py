@@ -51,7 +51,10 @@ RETRIES = {"RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-t
 # Serve looks every 10 s, three times, whether HAProxy lives, and lets a replica that hangs finish its requests.
 SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1"}
 
-CLUSTER = SOON | FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
+# Serve ends a front end that has not started within 5 s, and with it itself; on a busy machine it takes longer.
+PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30"}
+
+CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
 
 START_SECONDS = 180
 

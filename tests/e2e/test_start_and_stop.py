@@ -67,6 +67,7 @@ def test_make_serve_says_ready_once_with_a_command_that_works(ray_folder: Path) 
     served = Service(["make", "serve"], {"RAY_TMPDIR": str(ray_folder)})
     try:
         starting = [*readiness(lambda: not served.lines and served.process.poll() is None)]
+        assert served.lines[0].startswith("ready after "), served.lines
         assert {answer.status_code for answer in starting} <= {200, 503}
         said = time.monotonic()
         settled = [*readiness(lambda: time.monotonic() - said < 1)]
@@ -76,7 +77,6 @@ def test_make_serve_says_ready_once_with_a_command_that_works(ray_folder: Path) 
         assert "runs already" in second.stderr
         assert answers()
         (line,) = served.lines
-        assert line.startswith("ready after ")
         command = line.partition("try: ")[2]
         assert command.startswith("curl ")
         if shutil.which("curl"):
@@ -103,7 +103,7 @@ def test_what_a_killed_run_left_is_ended_by_the_next_start_and_by_stop() -> None
 
 
 def test_make_stop_ends_a_running_service_in_order_and_it_is_not_ready_meanwhile() -> None:
-    served = Service(["make", "serve"])
+    served = Service(["make", "serve", "CONFIG=configs/serve/fused.yaml"])
     served.wait_until_ready()
     with ThreadPoolExecutor() as pool:
         stopping = pool.submit(make, "stop")
