@@ -174,7 +174,7 @@ def launchers() -> list[int]:
                 here = (entry / "cwd").readlink() == PROJECT
             except OSError:
                 continue
-            if here and b"-m\0serving.launch\0" in command:
+            if here and b"-m\0serving.lifecycle.launch\0" in command:
                 found.append(int(entry.name))
     return found
 
