@@ -102,14 +102,10 @@ def bench(
 
     from benchmarks.compare import main
     from benchmarks.contestants import OURS
-    from benchmarks.running import NotStarted
     from serving.lifecycle.processes import our_processes
 
     if which("wrk") is None:
         raise Failure("bench needs wrk: apt install wrk, or the like, brings it")
     if our_processes():
         raise Failure("the service of this folder runs: annotator stop ends it")
-    try:
-        main(["--contestants", *OURS, "--rounds", str(rounds), "--seconds", str(seconds)])
-    except NotStarted as error:
-        raise Failure(str(error)) from error
+    raise typer.Exit(main(["--contestants", *OURS, "--rounds", str(rounds), "--seconds", str(seconds)]))

@@ -10,6 +10,7 @@ Written are compare.json, compare.md and compare.png. Without --out they go to r
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -17,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import checkpoint, environments, floor, machine
-from benchmarks.answers import Examination
+from benchmarks.answers import Examination, WrongAnswers
 from benchmarks.contestants import CONTESTANTS, ORIGINAL_STACK, Contestant
 from benchmarks.load import LOADS, Load, put_load, utterances, write_bodies
 from benchmarks.plot import draw
 from benchmarks.processes import cpu_between, machine_cpu_s, own_cpu_s
 from benchmarks.results import Results, Round, UnderLoad
-from benchmarks.running import Running, running
+from benchmarks.running import NotStarted, Running, running
 from benchmarks.tables import all_tables
 from graph.model_directory import ModelDirectory
 from serving.settings import PROJECT, Settings
@@ -34,34 +35,34 @@ WARM_UP = Load(32, 1)
 EXAMINED = 32
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and write what came of it."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and write what came of it; the exit status is 1 where a contestant has dropped out."""
     options = parse(arguments)
     names = [name for name in options.contestants if name != FLOOR]
     prepare([CONTESTANTS[name] for name in names])
+    failed: dict[str, str] = {}
     about = machine.about() | {
         "weights": ModelDirectory.open(Settings().model_path, Settings().tasks_path).version,
         "rounds": options.rounds,
         "seconds": options.seconds,
         "warm_up": options.warm_up,
         "loads": [load.name for load in LOADS],
+        "failed": failed,
     }
     results = Results(about, {name: CONTESTANTS[name].title for name in names}, {}, {})
     for number in range(options.rounds):
         # Each round from another one, so that nobody always runs first.
         for name in [*options.contestants[number:], *options.contestants[:number]]:
-            if name == FLOOR:
-                measure_floor(results, options.seconds)
-            else:
-                measured = measure(CONTESTANTS[name], options.seconds, options.warm_up)
-                results.rounds.setdefault(name, []).append(measured)
-            tell(results, number, name)
-            results.write(options.out / "compare.json")
-    ordered = Results(about, results.titles, {name: results.rounds[name] for name in names}, results.floor)
+            if name not in failed:
+                take_turn(name, results, options.seconds, options.warm_up)
+                results.write(options.out / "compare.json")
+    rounds = {name: results.rounds[name] for name in names if name in results.rounds}
+    ordered = Results(about, results.titles, rounds, results.floor)
     ordered.write(options.out / "compare.json")
     (options.out / "compare.md").write_text(all_tables(ordered), "utf-8")
     draw(ordered, options.out / "compare.png")
     print(all_tables(ordered))
+    return 1 if failed else 0
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -84,6 +85,21 @@ def prepare(contestants: Iterable[Contestant]) -> None:
         checkpoint.prepare()
 
 
+def take_turn(name: str, results: Results, seconds: float, warm_up: float) -> None:
+    """One round of one contestant; one that cannot be measured drops out, and of the others there are figures."""
+    try:
+        if name == FLOOR:
+            measure_floor(results, seconds)
+        else:
+            results.rounds.setdefault(name, []).append(measure(CONTESTANTS[name], seconds, warm_up))
+    except (NotStarted, WrongAnswers, OSError) as error:
+        results.about["failed"][name] = str(error)
+        results.rounds.pop(name, None)
+        print(f"{name} drops out: {error}", flush=True)
+    else:
+        tell(results, name)
+
+
 def measure(contestant: Contestant, seconds: float, warm_up: float) -> Round:
     """One start and all loads."""
     texts = utterances()
@@ -94,7 +110,11 @@ def measure(contestant: Contestant, seconds: float, warm_up: float) -> Round:
             write_bodies(path, texts, size, contestant.dialect.body)
         before = examination.hold()
         put_load(contestant.url, bodies[WARM_UP.utterances], WARM_UP, warm_up)
-        loads = {load.name: under_load(service, bodies[load.utterances], load, seconds) for load in LOADS}
+        loads: dict[str, UnderLoad] = {}
+        for load in LOADS:
+            # What the load before has left behind is worked off when this is answered.
+            examination.ask(texts[:1])
+            loads[load.name] = under_load(service, bodies[load.utterances], load, seconds)
         usage = service.usage()
         return Round(service.started_s, usage, max(before, examination.hold()), loads)
 
@@ -117,15 +137,15 @@ def measure_floor(results: Results, seconds: float) -> None:
         results.floor.setdefault(load.name, []).append(floor.measure(load, seconds))
 
 
-def tell(results: Results, number: int, name: str) -> None:
+def tell(results: Results, name: str) -> None:
     """A line of progress."""
     rates: dict[str, Any] = {
         load.name: results.bare(load, "requests_s") if name == FLOOR else results.served(name, load, "requests_s")
         for load in LOADS
     }
     shown = ", ".join(f"{load} {rate}" for load, rate in rates.items())
-    print(f"round {number + 1}, {name}: requests/s {shown}", flush=True)
+    print(f"{name}, requests/s: {shown}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -67,7 +67,8 @@ class Spread:
         return Spread(statistics.median(values), min(values), max(values))
 
     def __str__(self) -> str:
-        digits = 0 if self.high >= 100 else 1 if self.high >= 10 else 2
+        whole = all(float(value).is_integer() for value in (self.median, self.low, self.high))
+        digits = 0 if whole or self.high >= 100 else 1 if self.high >= 10 else 2
         middle, low, high = (f"{value:,.{digits}f}" for value in (self.median, self.low, self.high))
         return middle if low == high else f"{middle} ({low}-{high})"
 

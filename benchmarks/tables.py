@@ -13,6 +13,7 @@ NOTHING = "-"
 def all_tables(results: Results) -> str:
     """What was measured, on what, and which aims were reached."""
     parts = [_about(results)]
+    parts += [f"Dropped out: {results.titles[name]}. {why}" for name, why in results.about["failed"].items()]
     for load in LOADS:
         if load.name in results.about["loads"]:
             parts.append(f"### {str(load)[0].upper() + str(load)[1:]}\n\n{of_load(results, load)}")

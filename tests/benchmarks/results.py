@@ -15,6 +15,7 @@ ABOUT = {
     "seconds": 5,
     "warm_up": 3,
     "loads": [load.name for load in LOADS],
+    "failed": {},
 }
 
 

@@ -28,4 +28,5 @@ def test_a_spread_shows_as_many_digits_as_it_has_meaning() -> None:
     assert str(Spread(1234.4, 999.6, 2000)) == "1,234 (1,000-2,000)"
     assert str(Spread(12.34, 9.87, 20)) == "12.3 (9.9-20.0)"
     assert str(Spread(1.234, 1.1, 1.5)) == "1.23 (1.10-1.50)"
-    assert str(Spread(3, 3, 3)) == "3.00"
+    assert str(Spread(3, 3, 3)) == "3"
+    assert str(Spread(0, 0, 12)) == "0 (0-12)"

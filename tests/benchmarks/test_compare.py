@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import compare
+from benchmarks.answers import WrongAnswers
+from benchmarks.contestants import Contestant
+from benchmarks.load import LOADS
+from benchmarks.results import Results, Round
+from tests.benchmarks.results import one_round, served
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Who is measured, in this order; nothing is started."""
+    order: list[str] = []
+
+    def measure(contestant: Contestant, seconds: float, warm_up: float) -> Round:
+        order.append(contestant.name)
+        if contestant.name == "bentoml" and order.count("bentoml") == 2:
+            raise WrongAnswers("bentoml: a score differs by 0.2000 from the pipeline's")
+        return one_round(100)
+
+    def floor(load: object, seconds: float) -> object:
+        order.append("floor")
+        return served(1000)
+
+    monkeypatch.setattr(compare, "prepare", lambda contestants: None)
+    monkeypatch.setattr(compare, "measure", measure)
+    monkeypatch.setattr("benchmarks.floor.measure", floor)
+    return order
+
+
+def test_rounds_are_interleaved_and_begin_with_another_one_each(turns: list[str], tmp_path: Path) -> None:
+    wanted = ["--contestants", "split", "litserve", "floor", "--rounds", "2", "--out", str(tmp_path)]
+    assert compare.main(wanted) == 0
+    floor = ["floor"] * len(LOADS)
+    assert turns == ["split", "litserve", *floor, "litserve", *floor, "split"]
+    written = Results.read(tmp_path / "compare.json")
+    assert list(written.rounds) == ["split", "litserve"]
+    assert {len(rounds) for rounds in written.rounds.values()} == {2}
+    assert (tmp_path / "compare.md").read_text("utf-8").count("| LitServe, the same ONNX file |") == 5
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_who_answers_wrongly_has_no_figures_and_the_others_have(turns: list[str], tmp_path: Path) -> None:
+    wanted = ["--contestants", "split", "bentoml", "--rounds", "3", "--out", str(tmp_path)]
+    assert compare.main(wanted) == 1
+    assert turns.count("bentoml") == 2
+    written = json.loads((tmp_path / "compare.json").read_text("utf-8"))
+    assert list(written["rounds"]) == ["split"]
+    assert written["about"]["failed"] == {"bentoml": "bentoml: a score differs by 0.2000 from the pipeline's"}
+    assert "Dropped out: BentoML" in (tmp_path / "compare.md").read_text("utf-8")
+
+
+def test_nobody_else_takes_part(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        compare.main(["--contestants", "nobody"])
+    assert "invalid choice: 'nobody'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_floor_is_measured_for_real() -> None:
+    from benchmarks.floor import measure
+
+    for load in LOADS[::3]:
+        figures = measure(load, seconds=0.5)
+        assert figures.utterances_s == pytest.approx(figures.requests_s * load.utterances)
+        assert 0 < figures.p50_ms <= figures.p99_ms
