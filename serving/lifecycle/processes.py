@@ -50,12 +50,15 @@ def end_processes(project: Path = PROJECT, patience_s: float = 5.0) -> list[int]
         Pids that were found.
     """
     found = our_processes(project)
+    asked: set[int] = set()
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + patience_s
         # Anew each time: a process that is asked to end may start others on its way.
         for pid in our_processes(project):
+            asked.add(pid)
             _send(pid, number)
-        while our_processes(project) and time.monotonic() < deadline:
+        # One that is ending loses its environment, and so its mark, before its ports are free.
+        while (our_processes(project) or any(map(_is_there, asked))) and time.monotonic() < deadline:
             time.sleep(0.1)
     return found
 
@@ -63,6 +66,14 @@ def end_processes(project: Path = PROJECT, patience_s: float = 5.0) -> list[int]
 def _send(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _is_there(pid: int) -> bool:
+    """Whether it holds anything yet; one that only waits for its parent to notice that it ended does not."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 def _parent(entry: Path) -> int:

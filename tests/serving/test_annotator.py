@@ -140,7 +140,7 @@ async def test_a_deadline_ends_the_waiting_and_what_still_waits_is_not_computed(
 
 
 async def test_tokens_are_counted_without_a_trip_and_with_its_patience(local: LocalTrip) -> None:
-    annotator = annotator_of(local, Settings(batch_utterances=2, answer_seconds=0.05))
+    annotator = annotator_of(local, Settings(batch_utterances=2))
     texts = ["hello", "", "word " * 80, "a b"]
     local.deaths = 1
     assert (await annotator.count_tokens(texts)).tolist() == local.pipeline.tokenizer(texts).uncut.tolist()
@@ -149,7 +149,7 @@ async def test_tokens_are_counted_without_a_trip_and_with_its_patience(local: Lo
         await annotator.count_tokens([POISON])
     local.hang = True
     with pytest.raises(Unavailable):
-        await annotator.count_tokens(texts)
+        await annotator_of(local, Settings(answer_seconds=0.05)).count_tokens(texts)
     assert local.batches == []
 
 
