@@ -23,6 +23,7 @@ import aiohttp
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks import machine
 from benchmarks.capacity import REPLICA
@@ -161,6 +162,7 @@ def draw(record: Record, phases: Sequence[Phase], title: str, path: Path) -> Non
         times = [at for at, _ in record.replicas]
         replicas.step(times, [found.get(name, 0) for _, found in record.replicas], where="post", label=name)
     replicas.set_ylabel("replicas")
+    replicas.yaxis.set_major_locator(MaxNLocator(integer=True))
     replicas.set_xlabel("seconds")
     for axis in (load, latency, replicas):
         axis.legend(fontsize=8, loc="upper right")

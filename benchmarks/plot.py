@@ -24,7 +24,7 @@ def draw(results: Results, path: Path) -> None:
         ("requests/s at 128 connections", Load(128, 1), "requests_s"),
         ("utterances/s, 4 connections of 32", Load(4, 32), "utterances_s"),
     )
-    picture = Figure(figsize=(13, 1.6 + 0.5 * 3 * len(results.rounds)), layout="constrained")
+    picture = Figure(figsize=(13, 2.5 + 0.9 * len(results.rounds)), layout="constrained")
     axes = picture.subplots(3, 2).ravel()
     for axis, (title, load, figure) in zip(axes, panels, strict=False):
         spreads = {name: results.served(name, load, figure) for name in results.rounds}

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.contestants import CONTESTANTS
 from benchmarks.growth import GROWTHS, Step, draw, main, tables, varied, write_replicas
 from benchmarks.synthetic import text_of, write_synthetic_tasks
 from graph.model_directory import ModelDirectory
@@ -43,8 +44,6 @@ def test_replicas_are_fixed_and_all_else_is_packed(tmp_path: Path) -> None:
 
 
 def test_settings_go_by_the_environment() -> None:
-    from benchmarks.contestants import CONTESTANTS
-
     assert varied(CONTESTANTS["fused"], max_tokens="128").variables == {"ANNOTATOR_MAX_TOKENS": "128"}
 
 
