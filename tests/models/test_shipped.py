@@ -4,8 +4,10 @@ import csv
 import functools
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from graph.encoder import chosen_runtime
 from graph.model_directory import INT8_ENCODER, ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from serving.settings import PROJECT, Settings
@@ -108,6 +110,15 @@ def test_the_shipped_model_is_small() -> None:
     assert sum(size for name, size in sizes.items() if name != INT8_ENCODER) <= 40_000_000
 
 
+def test_eight_bits_answer_as_float32_does() -> None:
+    texts = sorted({line["text"] for line in own_sets.read("chat.tsv")})
+    model = ModelDirectory.open(Settings().model_path, Settings().tasks_path)
+    assert chosen_runtime("auto", model) == "onnx-int8"
+    exact, served = load_pipeline(model, "onnx").probabilities(texts), shipped().probabilities(texts)
+    same = [np.mean(exact[task].argmax(axis=1) == served[task].argmax(axis=1)) for task in exact]
+    assert np.mean(same) >= 0.98
+
+
 @functools.cache
 def own_results() -> dict[str, own_sets.Result]:
     return own_sets.results_of(shipped())
@@ -143,4 +154,4 @@ def test_abuse_is_found_and_everything_else_left_alone(group: str) -> None:
 @pytest.mark.parametrize("part", ["everyday", "identity terms"])
 def test_harmless_lines_are_seldom_called_toxic(part: str) -> None:
     result = own_results()[part]
-    assert result.share >= 0.97, result.wrong
+    assert result.share >= 0.98, result.wrong
