@@ -10,6 +10,8 @@ from typing import Any
 
 # A local cluster is started with a token; whoever wants in reads it from the place where Ray keeps it.
 os.environ["RAY_AUTH_MODE"] = "token"
+# It listens on loopback alone; else Ray would make the machine's other address of that (the name is of other systems).
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 import ray
 from ray.util.state import list_actors
