@@ -15,8 +15,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from graph.encoder import RuntimeChoice
 from graph.model_directory import INT8_ENCODER, ModelDirectory
 from graph.pipeline import load_pipeline
 from training.data import read_file
@@ -35,7 +35,7 @@ class Contestant:
     """
 
     model: Path
-    runtime: str
+    runtime: RuntimeChoice
     figures: list[dict[str, float]] = field(default_factory=list)
 
     def run(self, tasks: Path, lines: Path) -> None:
@@ -49,7 +49,7 @@ class Contestant:
         return statistics.median(figures[figure] for figures in self.figures)
 
 
-def measure(model: ModelDirectory, runtime: Any, texts: list[str]) -> dict[str, float]:
+def measure(model: ModelDirectory, runtime: RuntimeChoice, texts: list[str]) -> dict[str, float]:
     """CPU milliseconds of one utterance and of an utterance in bulk, and megabytes of memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pipeline = load_pipeline(model, runtime)
@@ -91,10 +91,11 @@ def main() -> None:
         (model,) = opened.values()
         print(json.dumps(measure(model, options.one, some_texts(options.lines, model))))
         return
+    runtimes: tuple[RuntimeChoice, ...] = ("onnx", "onnx-int8")
     contestants = [
         Contestant(path, runtime)
         for path, model in opened.items()
-        for runtime in ("onnx", "onnx-int8")
+        for runtime in runtimes
         if runtime == "onnx" or INT8_ENCODER in model.manifest.files
     ]
     for _ in range(options.rounds):

@@ -66,15 +66,11 @@ def build_model(tasks: Sequence[Task], recipe: Recipe, start: ModelDirectory | N
             without it that is the base's kept layers, a pooler near the identity, and fresh heads.
     """
     if start is None:
-        encoder = PooledEncoder(AutoModel.from_pretrained(recipe.base.locate(), dtype=torch.float32), recipe.pooling)
-        nn.init.eye_(encoder.pooler.weight)
-        nn.init.zeros_(encoder.pooler.bias)
-        with torch.no_grad():
-            encoder.pooler.weight.mul_(recipe.pooler_gain)
+        encoder = _fresh_encoder(recipe)
+        model = MultitaskModel(tasks, encoder)
     else:
         encoder = load_encoder(start)
-    model = MultitaskModel(tasks, encoder)
-    if start is not None:
+        model = MultitaskModel(tasks, encoder)
         model.load_heads(load_heads(start))
     if recipe.layers is not None:
         keep_layers(encoder.backbone, recipe.layers)
@@ -85,6 +81,15 @@ def build_model(tasks: Sequence[Task], recipe: Recipe, start: ModelDirectory | N
     if recipe.freeze_embeddings:
         encoder.backbone.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
     return model
+
+
+def _fresh_encoder(recipe: Recipe) -> PooledEncoder:
+    encoder = PooledEncoder(AutoModel.from_pretrained(recipe.base.locate(), dtype=torch.float32), recipe.pooling)
+    nn.init.eye_(encoder.pooler.weight)
+    nn.init.zeros_(encoder.pooler.bias)
+    with torch.no_grad():
+        encoder.pooler.weight.mul_(recipe.pooler_gain)
+    return encoder
 
 
 def keep_layers(backbone: nn.Module, layers: Sequence[int]) -> None:

@@ -5,7 +5,6 @@ python -m training.single_tasks DATA --config configs/training/own.yaml [--set e
 Nothing is exported; the table of test scores is the result.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from graph.errors import GraphError
 from graph.tasks import Task, load_tasks
 from training.evaluate import Score, score_split
 from training.recipe import Recipe, load_recipe
-from training.train import Trainer
+from training.train import Trainer, recipe_parser
 
 Scores = Mapping[str, Mapping[str, Score]]
 
@@ -54,14 +53,7 @@ def _line(name: str, accuracy: float, f1: float, shared_accuracy: float, shared_
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train all of them and print the table."""
-    parser = argparse.ArgumentParser(description="Compare a model a task with one model of all tasks.")
-    parser.add_argument("data", type=Path, help="folder with <task>/<split>.tsv.gz")
-    parser.add_argument("--config", type=Path, required=True, help="recipe of every one of them")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SETTING=VALUE", dest="changes", help="change the recipe"
-    )
-    parser.add_argument("--tasks", type=Path, default=Path("configs/tasks.yaml"), help="task file (%(default)s)")
-    options = parser.parse_args(arguments)
+    options = recipe_parser("Compare a model a task with one model of all tasks.").parse_args(arguments)
     try:
         tasks = load_tasks(options.tasks)
         recipe = load_recipe(options.config, options.changes)

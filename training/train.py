@@ -197,20 +197,21 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, export, and print the scores of what was exported."""
-    parser = argparse.ArgumentParser(description="Train a model directory on DATA/<task>/{train,valid,test}.tsv.gz.")
+def recipe_parser(description: str) -> argparse.ArgumentParser:
+    """A command line of what every training takes: data, recipe and changes to it, tasks."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("data", type=Path, help="folder with <task>/<split>.tsv.gz")
     parser.add_argument("--config", type=Path, required=True, help="recipe, such as configs/training/own.yaml")
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE",
-        dest="changes",
-        help="change the recipe",
+        "--set", action="append", default=[], metavar="SETTING=VALUE", dest="changes", help="change the recipe"
     )
     parser.add_argument("--tasks", type=Path, default=Path("configs/tasks.yaml"), help="task file (%(default)s)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, export, and print the scores of what was exported."""
+    parser = recipe_parser("Train a model directory on DATA/<task>/{train,valid,test}.tsv.gz.")
     parser.add_argument("--work", type=Path, help="folder for the checkpoint (runs/<name>)")
     parser.add_argument("--out", type=Path, help="model directory to write (models/<name>)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

@@ -5,7 +5,6 @@ python -m tests.e2e.imported_modules
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 # A local cluster is started with a token; whoever wants in reads it from the place where Ray keeps it.
@@ -16,8 +15,6 @@ os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 import ray
 from ray.util.state import list_actors
 
-from serving.lifecycle.processes import our_processes
-
 
 def top_level_modules(_: Any) -> list[str]:
     """Runs inside the replica."""
@@ -26,23 +23,9 @@ def top_level_modules(_: Any) -> list[str]:
     return sorted({name.partition(".")[0] for name in sys.modules})
 
 
-def cluster_address() -> str:
-    """Of the service of this checkout; Ray itself would take any cluster that it has a note of, also an ended one."""
-    flag = "--gcs-address="
-    for pid in our_processes():
-        try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_text("utf-8").split("\0")
-        except OSError:  # it ended meanwhile
-            continue
-        for argument in arguments:
-            if argument.startswith(flag):
-                return argument.removeprefix(flag)
-    raise RuntimeError("no process of the service names its cluster")
-
-
 def main() -> None:
     """Connect, ask every replica, print."""
-    ray.init(address=cluster_address(), namespace="serve", log_to_driver=False, configure_logging=False)
+    ray.init(address="auto", namespace="serve", log_to_driver=False, configure_logging=False)
     names = [
         actor.name
         for actor in list_actors(filters=[("state", "=", "ALIVE")], limit=1000)
