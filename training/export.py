@@ -78,6 +78,8 @@ def provenance_of(recipe: Recipe, origins: list[dict[str, Any]]) -> Provenance:
         training["base"]["directory"] = recipe.base.directory.name
     if recipe.lines is not None and recipe.lines.is_absolute():
         training["lines"] = recipe.lines.name
+    if recipe.start is not None and recipe.start.is_absolute():
+        training["start"] = recipe.start.name
     if recipe.teacher is not None and recipe.teacher.model.is_absolute():
         training["teacher"]["model"] = recipe.teacher.model.name
     return Provenance(

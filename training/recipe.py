@@ -54,7 +54,6 @@ class Teacher(BaseModel):
     model: Path = Field(description="model directory of the same tasks")
     weight: float = Field(default=4.0, gt=0, description="of the distance to the teacher, beside the labels' loss")
     temperature: float = Field(default=2.0, gt=0, description="softens both sides before they are compared")
-    start: bool = Field(default=False, description="begin with the teacher's own layers (those kept), pooler and heads")
 
 
 class Plateau(BaseModel):
@@ -75,7 +74,10 @@ class Recipe(BaseModel):
 
     name: str
     base: Base
-    layers: tuple[int, ...] | None = Field(default=None, description="layers of the base to keep; all when not given")
+    start: Path | None = Field(
+        default=None, description="model directory of the same tasks to begin with, instead of the base and fresh heads"
+    )
+    layers: tuple[int, ...] | None = Field(default=None, description="layers to keep of these; all when not given")
     pooling: Pooling = "mean"
     pooler_gain: float = Field(default=3.0, description="the pooler's weight starts as so many times the identity")
     freeze_embeddings: bool = Field(default=False, description="leave the base's token vectors as they are")

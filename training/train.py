@@ -57,15 +57,14 @@ class Trainer:
         self.report = report
         self.rows: list[list[Row]] = read_training_rows(data, tasks, recipe)
         self.tokenizer = Tokenizer(recipe.base.locate() / "tokenizer.json", recipe.max_tokens)
+        start = None if recipe.start is None else ModelDirectory.open(recipe.start, tasks_file)
         self.soft_labels: SoftLabels | None = None
-        start: ModelDirectory | None = None
         if recipe.teacher is not None:
             if any(task.kind != "single" for task in tasks):
                 raise ValueError("a teacher's answers are learned for tasks of kind single alone")
             teacher = ModelDirectory.open(recipe.teacher.model, tasks_file)
             pipeline = load_pipeline(teacher, max_tokens=recipe.max_tokens, threads=recipe.threads)
             self.soft_labels = SoftLabels(pipeline, report)
-            start = teacher if recipe.teacher.start else None
         self.model: MultitaskModel = build_model(tasks, recipe, start)
         self.optimizer = build_optimizer(self.model, recipe)
         self.label_loss = label_loss(tasks, self.rows, recipe)

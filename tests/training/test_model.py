@@ -77,21 +77,21 @@ def test_a_recipe_says_which_layers_are_kept(tiny_base: Path) -> None:
     assert config.num_hidden_layers == 1
 
 
-def test_a_student_may_start_with_its_teachers_layers_pooler_and_heads(
+def test_a_run_may_start_with_the_layers_pooler_and_heads_of_a_trained_model(
     tiny_base: Path, tiny_tasks_file: Path, tmp_path: Path
 ) -> None:
     write_tiny_model(tmp_path, tiny_tasks_file, seed=2)
-    teacher = ModelDirectory.open(tmp_path, tiny_tasks_file)
-    weights = teacher.load_tensors("encoder.safetensors")
-    student = build_model(TASKS, tiny_recipe(tiny_base, layers=[1]), teacher)
-    config: Any = student.encoder.backbone.config
+    start = ModelDirectory.open(tmp_path, tiny_tasks_file)
+    weights = start.load_tensors("encoder.safetensors")
+    model = build_model(TASKS, tiny_recipe(tiny_base, layers=[1]), start)
+    config: Any = model.encoder.backbone.config
     assert config.num_hidden_layers == 1
-    kept = {name: tensor.numpy() for name, tensor in student.encoder.state_dict().items()}
+    kept = {name: tensor.numpy() for name, tensor in model.encoder.state_dict().items()}
     for name, tensor in kept.items():
         np.testing.assert_array_equal(tensor, weights[name.replace("layer.0.", "layer.1.")])
-    for name, head in load_heads(teacher).items():
-        np.testing.assert_array_equal(student.graph_heads()[name].weight, head.weight)
-        np.testing.assert_array_equal(student.graph_heads()[name].bias, head.bias)
+    for name, head in load_heads(start).items():
+        np.testing.assert_array_equal(model.graph_heads()[name].weight, head.weight)
+        np.testing.assert_array_equal(model.graph_heads()[name].bias, head.bias)
 
 
 def test_the_pooler_starts_as_a_multiple_of_the_identity(tiny_base: Path) -> None:
