@@ -28,6 +28,9 @@ logger = logging.getLogger("ray.serve")
 
 Brought = TypeVar("Brought")
 
+# A trip through the split costs as much CPU as ten utterances, for its eleven calls: a full one is worth a short wait.
+PATIENCE = 0.25
+
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -176,6 +179,7 @@ def _limits(settings: Settings) -> Limits:
         slots=settings.batches_in_flight,
         waiting=settings.waiting_utterances,
         waiting_seconds=settings.waiting_seconds,
+        patience=PATIENCE,
     )
 
 

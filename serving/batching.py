@@ -1,4 +1,7 @@
-"""Greedy batching: what waits goes out together as soon as a slot is free; nothing waits for company.
+"""Greedy batching: what waits goes out together as soon as a slot is free.
+
+The one thing that is waited for, and not for long, is the company of before: whoever has just got an answer often asks
+again, and a batch that leaves with the first of them alone costs as much as one that takes all.
 
 Used twice: the ingress gathers requests into one trip through the graph, and the encoder coalesces the batches of
 several ingress replicas into one run. Knows neither texts nor tokens: an item has a cost, a batch has a budget.
@@ -30,12 +33,15 @@ class Limits:
         waiting: highest cost of all that waits, and what comes on top is refused; None where the callers are bounded.
         waiting_seconds: longest wait to be expected, and what would wait longer is refused; a full batch may always
             wait.
+        patience: when a batch comes back, how long the next one waits until it is as large, as a share of the time
+            that the batch took; 0 to wait for nothing. A batch of one never makes anybody wait.
     """
 
     budget: int
     slots: int
     waiting: int | None = None
     waiting_seconds: float = math.inf
+    patience: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +76,8 @@ class Batcher(Generic[Item, Answer]):
         self._queue: deque[_Waiting[Item, Answer]] = deque()
         self._queued_cost = 0
         self._dispatch_due = False
+        self._expected = 0
+        self._patience_ends: asyncio.TimerHandle | None = None
         self._running: dict[asyncio.Task[None], float] = {}
         self._seconds_per_batch = 0.0
 
@@ -126,17 +134,41 @@ class Batcher(Generic[Item, Answer]):
     def _dispatch(self) -> None:
         self._dispatch_due = False
         while len(self._running) < self.limits.slots:
+            if self._worth_waiting():
+                return
             batch = self._take()
             if not batch:
                 return
+            self._expect_nobody()
             task = asyncio.create_task(self._answer(batch))
             self._running[task] = time.monotonic()
-            task.add_done_callback(self._free_slot)
+            task.add_done_callback(partial(self._free_slot, len(batch)))
             for waiting in batch:
                 waiting.answer.add_done_callback(partial(self._cancel_abandoned, task, batch))
 
-    def _free_slot(self, task: "asyncio.Task[None]") -> None:
+    def _worth_waiting(self) -> bool:
+        return len(self._queue) < self._expected and self._queued_cost < self.limits.budget
+
+    def _expect(self, items: int, seconds: float) -> None:
+        if self._patience_ends is None:
+            loop = asyncio.get_running_loop()
+            self._patience_ends = loop.call_later(seconds, self._lose_patience, context=Context())
+        self._expected += items
+
+    def _expect_nobody(self) -> None:
+        self._expected = 0
+        if self._patience_ends is not None:
+            self._patience_ends.cancel()
+            self._patience_ends = None
+
+    def _lose_patience(self) -> None:
+        self._expect_nobody()
+        self._dispatch()
+
+    def _free_slot(self, items: int, task: "asyncio.Task[None]") -> None:
         seconds = time.monotonic() - self._running.pop(task)
+        if items > 1 and self.limits.patience:
+            self._expect(items, self.limits.patience * seconds)
         # The latest of about ten batches count.
         self._seconds_per_batch += 0.1 * (seconds - self._seconds_per_batch)
         self._dispatch()

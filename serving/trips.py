@@ -12,11 +12,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from ray.serve.handle import DeploymentHandle
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
@@ -24,6 +23,9 @@ from graph.tokenizer import TokenBatch, Tokenizer
 from serving.observability.clock import Seconds
 from serving.settings import Settings
 from serving.threads import in_thread
+
+if TYPE_CHECKING:  # the launcher imports this module too, and Ray takes it a second
+    from ray.serve.handle import DeploymentHandle
 
 Probabilities = dict[str, NDArray[np.float32]]
 """By task name, in contract order: float32 `(n, classes)`, before the task's rule."""
@@ -181,7 +183,13 @@ def make_trip(settings: Settings, deployments: Mapping[str, "DeploymentHandle[An
 
 
 def _call(deployment: "DeploymentHandle[Any]") -> Callable[..., Awaitable[Any]]:
-    """Calls a deployment; a call that is cancelled here is cancelled there."""
+    """Calls a deployment; a call that is cancelled here is cancelled there.
+
+    By value over gRPC, and with the plain pickle: what travels are arrays, numbers and strings, which need no more.
+    """
+    deployment = deployment.options(
+        _by_reference=False, request_serialization="pickle", response_serialization="pickle"
+    )
 
     async def call(*arguments: object) -> Any:
         response: Any = deployment.remote(*arguments)

@@ -73,6 +73,49 @@ async def test_a_free_slot_waits_for_nothing() -> None:
     assert run.batches == [[7]]
 
 
+async def again_and_again(batcher: Batcher[int, int], items: Sequence[int], rounds: int) -> None:
+    """Each item is sent again when its answer is there, one a turn of the event loop, as clients do."""
+
+    async def client(item: int) -> None:
+        for _ in range(rounds):
+            await batcher.submit(item)
+            for _ in range(3 * (item + 1)):
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(client(item) for item in items))
+
+
+@pytest.mark.parametrize("patience", [0.0, 10.0])
+async def test_a_patient_batcher_waits_for_the_company_of_before(patience: float) -> None:
+    batches: list[list[int]] = []
+
+    async def run(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        await asyncio.sleep(0.02)
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=1, patience=patience))
+    await again_and_again(batcher, range(5), rounds=4)
+    whole = [sorted(batch) for batch in batches] == [[0, 1, 2, 3, 4]] * 4
+    assert whole == (patience > 0)
+
+
+async def test_who_does_not_come_back_is_not_waited_for_long_and_one_alone_not_at_all() -> None:
+    async def run(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0.2)
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=1, patience=0.5))
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(batcher.submit(i) for i in range(5)))
+    began = loop.time()
+    await batcher.submit(6)
+    assert loop.time() - began > 0.29, "half the last batch's time for its company, then its own"
+    began = loop.time()
+    await batcher.submit(7)
+    assert loop.time() - began < 0.29, "its own time alone"
+
+
 async def test_cancelled_items_are_not_computed_and_free_their_place() -> None:
     release = asyncio.Event()
     seen: list[int] = []

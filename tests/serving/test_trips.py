@@ -29,6 +29,9 @@ class Handle:
         self._stages = stages
         self.calls = 0
 
+    def options(self, **_: Any) -> "Handle":
+        return self
+
     async def remote(self, *arguments: Any) -> tuple[Any, Seconds]:
         self.calls += 1
         return self._call(*arguments), {stage: STAGES[stage] for stage in self._stages}
