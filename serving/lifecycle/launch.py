@@ -52,7 +52,9 @@ RETRIES = {"RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-t
 SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1"}
 
 # Serve ends a front end that has not started within 5 s, and with it itself; on a busy machine it takes longer.
-PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30"}
+# A fresh replica asks those that it calls how long their queues are, and where no answer comes within 0.1 s, again:
+# on a busy machine it has asked so for 10 s, and not called, when the batch is given up.
+PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30", "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1"}
 
 CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
 

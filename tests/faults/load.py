@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 PORT = 8000
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,21 @@ async def put_load(requests: Sequence[bytes], connections: int, seconds: float, 
     """Each connection sends one request after the other, for so long; `pause` is what it waits between two."""
     record = Record()
     end = time.monotonic() + seconds
-    await asyncio.gather(*(_connection(requests, i, end, pause, record) for i in range(connections)))
+    await asyncio.gather(*(_connection(requests, i, lambda: end, pause, record) for i in range(connections)))
     return record
+
+
+async def put_load_while(work: Callable[[], Done], requests: Sequence[bytes], connections: int) -> tuple[Done, Record]:
+    """The same load until `work`, in a thread, is done; what it returns, and the load."""
+    record = Record()
+    end = math.inf
+    load = asyncio.gather(*(_connection(requests, i, lambda: end, 0.0, record) for i in range(connections)))
+    try:
+        done = await asyncio.to_thread(work)
+    finally:
+        end = 0.0
+        await load
+    return done, record
 
 
 async def send_once(requests: Sequence[bytes], numbers: Sequence[int]) -> Record:
@@ -71,11 +88,13 @@ async def send_once(requests: Sequence[bytes], numbers: Sequence[int]) -> Record
     return record
 
 
-async def _connection(requests: Sequence[bytes], first: int, end: float | None, pause: float, record: Record) -> None:
+async def _connection(
+    requests: Sequence[bytes], first: int, end: Callable[[], float] | None, pause: float, record: Record
+) -> None:
     number, streams = first, None
     while True:
         sent = time.monotonic()
-        if end is not None and sent > end:
+        if end is not None and sent > end():
             break
         number = (number + 1) % len(requests)
         status, head, body = 0, "", b""

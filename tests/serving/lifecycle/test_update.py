@@ -22,6 +22,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return subprocess.CompletedProcess(command, 0, yaml.safe_dump(status), "")
 
     monkeypatch.setattr("subprocess.run", run)
+    monkeypatch.setattr(update, "PAUSE_SECONDS", 0)
     return asked
 
 

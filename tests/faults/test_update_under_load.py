@@ -1,0 +1,113 @@
+"""Every replica replaced while requests come, and what is refused before any is touched."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from serving.lifecycle.processes import end_processes, our_processes
+from serving.settings import PROJECT
+from tests.e2e.conftest import Service
+from tests.e2e.contract import TASKS, chat_lines
+from tests.faults.conftest import Figure
+from tests.faults.load import Record, post, put_load_while
+from tests.faults.replicas import replicas
+
+REQUESTS = [post([line]) for line in chat_lines()]
+CONNECTIONS = 8
+DEPLOYMENTS = {"Ingress", "Tokenizer", "Encoder", *(f"Head_{task.name}" for task in TASKS)}
+BROKEN: list[dict[str, Any]] = [{"model": "models/none"}, {"runtime": "none"}, {"no_such_argument": 1}]
+Count = Callable[[Record], int]
+
+
+@dataclass(frozen=True)
+class Config:
+    """One of the configs that are shipped, with so many replicas of each deployment, wherever they find room."""
+
+    source: str
+    replicas: int
+    folder: Path
+
+    def write(self, arguments: dict[str, Any]) -> Path:
+        """The file, with arguments besides its own."""
+        config = yaml.safe_load((PROJECT / self.source).read_text("utf-8"))
+        (application,) = config["applications"]
+        application["args"] |= arguments
+        for deployment in application["deployments"]:
+            del deployment["autoscaling_config"]
+            deployment |= {"num_replicas": self.replicas, "ray_actor_options": {"num_cpus": 0.02}}
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(config), "utf-8")
+        return path
+
+
+@contextmanager
+def running(config: Config) -> Iterator[None]:
+    """A service of its own, without faults on demand."""
+    assert our_processes() == [], "the service of this folder runs: make stop"
+    launch = [sys.executable, "-m", "serving.lifecycle.launch", str(config.write({}))]
+    served = Service(launch, {"PYTHONPATH": str(PROJECT)})
+    try:
+        served.wait_until_ready()
+        yield
+    finally:
+        if served.process.poll() is None:
+            served.press_ctrl_c()
+        end_processes()
+
+
+def update(config: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "serving.lifecycle.update", str(config)]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=700)
+
+
+def update_under_load(path: Path, wrong_answers: Count) -> tuple[subprocess.CompletedProcess[str], str]:
+    """Update while requests come, none of which may fail; what became of it, and what was measured."""
+    began = time.monotonic()
+    done, record = asyncio.run(put_load_while(partial(update, path), REQUESTS, CONNECTIONS))
+    seconds = time.monotonic() - began
+    assert set(record.statuses()) == {200}
+    assert wrong_answers(record) == 0
+    slowest = record.seconds(200)[-1]
+    return done, f"{seconds:.0f} s, {len(record.replies)} requests, 0 failed, 0 wrong, the slowest {slowest:.1f} s"
+
+
+@pytest.mark.long_faults
+def test_every_deployment_is_updated_under_load(tmp_path: Path, figure: Figure, wrong_answers: Count) -> None:
+    config = Config("serve_config.yaml", 2, tmp_path)
+    with running(config):
+        before = replicas()
+        assert Counter(before.values()) == dict.fromkeys(DEPLOYMENTS, 2)
+        for broken in BROKEN:
+            refused, _ = update_under_load(config.write(broken), wrong_answers)
+            assert refused.returncode == 1
+            assert refused.stderr.startswith("not updated: "), refused.stderr
+            assert replicas() == before
+
+        done, measured = update_under_load(config.write({"encoder_batch_tokens": 2048}), wrong_answers)
+        assert (done.returncode, done.stdout) == (0, "updated\n"), done.stderr
+        after = replicas()
+    assert Counter(after.values()) == Counter(before.values())
+    assert not set(after) & set(before)
+    figure("update under load", f"{len(before)} replicas of {len(DEPLOYMENTS)} deployments replaced: {measured}")
+
+
+def test_a_single_replica_is_updated_without_a_gap(tmp_path: Path, figure: Figure, wrong_answers: Count) -> None:
+    config = Config("configs/serve/fused.yaml", 1, tmp_path)
+    with running(config):
+        (before,) = replicas()
+        done, measured = update_under_load(config.write({"batch_utterances": 32}), wrong_answers)
+        assert (done.returncode, done.stdout) == (0, "updated\n"), done.stderr
+        (after,) = replicas()
+    assert after != before
+    figure("update of a single replica under load", measured)
