@@ -28,9 +28,6 @@ logger = logging.getLogger("ray.serve")
 
 Brought = TypeVar("Brought")
 
-# A trip through the split costs as much CPU as ten utterances, for its eleven calls: a full one is worth a short wait.
-PATIENCE = 0.25
-
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -61,7 +58,7 @@ class Annotator:
         self._batcher: Batcher[_Waiting, Part] = Batcher(
             self._annotate_batch,
             cost=lambda waiting: len(waiting.texts),
-            limits=_limits(settings),
+            limits=_limits(settings, trip),
         )
 
     def tune(self, user_config: Mapping[str, Any]) -> None:
@@ -71,7 +68,7 @@ class Annotator:
             TuningError: it is wrong; what is in force stays.
         """
         self.tuned = tune(self._tasks, self._settings, user_config)
-        self._batcher.limits = _limits(self.tuned.settings)
+        self._batcher.limits = _limits(self.tuned.settings, self._trip)
 
     async def __call__(self, texts: Sequence[str], names: Collection[str] | None = None) -> Answer:
         """Annotate the utterances of one request.
@@ -173,13 +170,13 @@ class Annotator:
             raise Unavailable("the service cannot answer at the moment; try again") from error
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, trip: Trip) -> Limits:
     return Limits(
         budget=settings.batch_utterances,
         slots=settings.batches_in_flight,
         waiting=settings.waiting_utterances,
         waiting_seconds=settings.waiting_seconds,
-        patience=PATIENCE,
+        patience=trip.patience,
     )
 
 
