@@ -28,6 +28,9 @@ logger = logging.getLogger("ray.serve")
 
 Brought = TypeVar("Brought")
 
+# A trip costs CPU besides that of its utterances, in the split as much as ten of them: full ones are worth a wait.
+PATIENCE = 0.25
+
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -58,7 +61,7 @@ class Annotator:
         self._batcher: Batcher[_Waiting, Part] = Batcher(
             self._annotate_batch,
             cost=lambda waiting: len(waiting.texts),
-            limits=_limits(settings, trip),
+            limits=_limits(settings),
         )
 
     def tune(self, user_config: Mapping[str, Any]) -> None:
@@ -68,7 +71,7 @@ class Annotator:
             TuningError: it is wrong; what is in force stays.
         """
         self.tuned = tune(self._tasks, self._settings, user_config)
-        self._batcher.limits = _limits(self.tuned.settings, self._trip)
+        self._batcher.limits = _limits(self.tuned.settings)
 
     async def __call__(self, texts: Sequence[str], names: Collection[str] | None = None) -> Answer:
         """Annotate the utterances of one request.
@@ -170,13 +173,13 @@ class Annotator:
             raise Unavailable("the service cannot answer at the moment; try again") from error
 
 
-def _limits(settings: Settings, trip: Trip) -> Limits:
+def _limits(settings: Settings) -> Limits:
     return Limits(
         budget=settings.batch_utterances,
         slots=settings.batches_in_flight,
         waiting=settings.waiting_utterances,
         waiting_seconds=settings.waiting_seconds,
-        patience=trip.patience,
+        patience=PATIENCE,
     )
 
 

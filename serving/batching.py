@@ -33,8 +33,8 @@ class Limits:
         waiting: highest cost of all that waits, and what comes on top is refused; None where the callers are bounded.
         waiting_seconds: longest wait to be expected, and what would wait longer is refused; a full batch may always
             wait.
-        patience: when a batch comes back, how long the next one waits until it is as large, as a share of the time
-            that the batch took; 0 to wait for nothing. A batch of one never makes anybody wait.
+        patience: when a batch comes back while another is in flight, how long the next one waits until it is as large,
+            as a share of the time that the batch took; 0 to wait for nothing. A batch of one never makes anybody wait.
     """
 
     budget: int
@@ -167,7 +167,9 @@ class Batcher(Generic[Item, Answer]):
 
     def _free_slot(self, items: int, task: "asyncio.Task[None]") -> None:
         seconds = time.monotonic() - self._running.pop(task)
-        if items > 1 and self.limits.patience:
+        if not self._running:
+            self._expect_nobody()  # rather a small batch than none
+        elif items > 1 and self.limits.patience:
             self._expect(items, self.limits.patience * seconds)
         # The latest of about ten batches count.
         self._seconds_per_batch += 0.1 * (seconds - self._seconds_per_batch)

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,13 +61,7 @@ class Outcome:
 
 
 class Trip(Protocol):
-    """From n utterances to the answers of the heads that are asked for.
-
-    Attributes:
-        patience: see `serving.batching.Limits`.
-    """
-
-    patience: ClassVar[float]
+    """From n utterances to the answers of the heads that are asked for."""
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Outcome`; raises whatever a stage raises."""
@@ -87,9 +81,6 @@ class SplitTrip:
         encode: that to pooled vectors, float32 `(n, hidden_size)`.
         heads: by task name, those and a temperature to probabilities, float32 `(n, classes)`.
     """
-
-    # Its eleven calls cost as much CPU as ten utterances: a full batch is worth a short wait.
-    patience: ClassVar[float] = 0.25
 
     tokenizer: Callable[[Sequence[str]], Awaitable[tuple[TokenBatch, Seconds]]]
     encode: Callable[[TokenBatch], Awaitable[tuple[NDArray[np.float32], Seconds]]]
@@ -125,8 +116,6 @@ class PackedTrip:
         compute: a `TokenBatch` to the answers of the heads.
     """
 
-    patience: ClassVar[float] = 0.0
-
     tokenizer: Tokenizer
     compute: Callable[[TokenBatch, Heads], Awaitable[tuple[Probabilities, Seconds]]]
 
@@ -147,9 +136,6 @@ class PackedTrip:
 @dataclass(frozen=True)
 class FusedTrip:
     """Everything here, in a thread, so that HTTP goes on meanwhile."""
-
-    # A trip costs nothing but its utterances, and while one waits a core may idle.
-    patience: ClassVar[float] = 0.0
 
     pipeline: Pipeline
 

@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -237,7 +238,11 @@ def test_kill_9(client: httpx.Client, figure: Figure, wrong_answers: WrongAnswer
     back = max((reply.sent + reply.seconds - killed for reply in lost), default=0.0)
     assert wrong_answers(record) == 0
     assert len(lost) < len(record.replies)
-    figure(f"kill -9 {kind}", f"{len(record.replies)} requests, 0 wrong, {len(lost)} lost; again after {back:.1f} s")
+    statuses = dict(Counter(reply.status for reply in lost))
+    figure(
+        f"kill -9 {kind}",
+        f"{len(record.replies)} requests, 0 wrong, {len(lost)} lost {statuses or ''}; again after {back:.1f} s",
+    )
 
 
 @pytest.mark.long_faults

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import ClassVar
 
 from ray.exceptions import ActorDiedError
 
@@ -16,8 +15,6 @@ BODY_BYTES = 1000
 
 class LocalTrip:
     """A trip through a pipeline in this process, with faults on demand."""
-
-    patience: ClassVar[float] = 0.0
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
