@@ -73,15 +73,11 @@ def export(
 def provenance_of(recipe: Recipe, origins: list[dict[str, Any]]) -> Provenance:
     """What the manifest of a trained model says; `origins` are those of its data."""
     training = recipe.model_dump(mode="json")
-    # The place on this machine is nobody's business.
-    if recipe.base.directory.is_absolute():
-        training["base"]["directory"] = recipe.base.directory.name
-    if recipe.lines is not None and recipe.lines.is_absolute():
-        training["lines"] = recipe.lines.name
-    if recipe.start is not None and recipe.start.is_absolute():
-        training["start"] = recipe.start.name
-    if recipe.teacher is not None and recipe.teacher.model.is_absolute():
-        training["teacher"]["model"] = recipe.teacher.model.name
+    # A place on this machine is nobody's business.
+    places = [(training["base"], "directory"), (training, "lines"), (training, "start"), (training["teacher"], "model")]
+    for settings, name in places:
+        if settings and settings[name] and Path(settings[name]).is_absolute():
+            settings[name] = Path(settings[name]).name
     return Provenance(
         name=recipe.name,
         base_model=training["base"] | {"layers": recipe.layers},

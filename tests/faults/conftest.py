@@ -6,6 +6,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -64,11 +65,11 @@ def pipeline() -> Pipeline:
     return load_pipeline(ModelDirectory.open(Settings().model_path, Settings().tasks_path))
 
 
-@pytest.fixture(scope="package")
-def service() -> Iterator[Service]:
-    """A running service with faults on demand."""
+@contextmanager
+def running(config: Path) -> Iterator[Service]:
+    """A service of this config, and nothing of it afterwards."""
     assert our_processes() == [], "the service of this folder runs: make stop"
-    command = [sys.executable, "-m", "serving.lifecycle.launch", "tests/faults/serve_config.yaml"]
+    command = [sys.executable, "-m", "serving.lifecycle.launch", str(config)]
     served = Service(command, {"PYTHONPATH": str(PROJECT)})
     try:
         served.wait_until_ready()
@@ -78,6 +79,13 @@ def service() -> Iterator[Service]:
             served.press_ctrl_c()
         left = end_processes()
     assert left == []
+
+
+@pytest.fixture(scope="package")
+def service() -> Iterator[Service]:
+    """A running service with faults on demand."""
+    with running(Path("tests/faults/serve_config.yaml")) as served:
+        yield served
 
 
 @pytest.fixture

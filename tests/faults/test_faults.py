@@ -17,6 +17,7 @@ import pytest
 from serving.lifecycle.processes import our_processes
 from tests.e2e.conftest import URL, Service
 from tests.e2e.contract import assert_contract, chat_lines
+from tests.e2e.processes import commands
 from tests.faults.app import HANG, POISON
 from tests.faults.conftest import Figure
 from tests.faults.load import PORT, Record, percentile, post, put_load, send_once
@@ -28,15 +29,7 @@ WrongAnswers = Callable[[Record], int]
 
 def processes(name: str) -> list[int]:
     """Pids of the service whose command begins so; Ray writes the name of a replica there."""
-    found = []
-    for pid in our_processes():
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:  # it ended meanwhile
-            continue
-        if command.startswith(name) or f"/{name} " in command:
-            found.append(pid)
-    return found
+    return [pid for pid, command in commands().items() if command.startswith(name) or f"/{name} " in command]
 
 
 def memory_mb(pids: list[int]) -> float:
@@ -238,10 +231,9 @@ def test_kill_9(client: httpx.Client, figure: Figure, wrong_answers: WrongAnswer
     back = max((reply.sent + reply.seconds - killed for reply in lost), default=0.0)
     assert wrong_answers(record) == 0
     assert len(lost) < len(record.replies)
-    statuses = dict(Counter(reply.status for reply in lost))
+    how = f" ({dict(Counter(reply.status for reply in lost))})" if lost else ""
     figure(
-        f"kill -9 {kind}",
-        f"{len(record.replies)} requests, 0 wrong, {len(lost)} lost {statuses or ''}; again after {back:.1f} s",
+        f"kill -9 {kind}", f"{len(record.replies)} requests, 0 wrong, {len(lost)} lost{how}; again after {back:.1f} s"
     )
 
 

@@ -21,9 +21,9 @@ from serving.lifecycle.processes import end_processes, marked_environment, our_p
 from serving.settings import PROJECT
 from tests.e2e.conftest import URL
 from tests.e2e.contract import chat_lines
+from tests.e2e.processes import replicas
 from tests.faults.conftest import Figure
 from tests.faults.load import Record, post, put_load_while
-from tests.faults.replicas import replicas
 
 REQUESTS = [post([line]) for line in chat_lines()]
 # What tells Ray that it is on a machine alone, which two nodes are not.

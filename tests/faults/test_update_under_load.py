@@ -5,8 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,13 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.lifecycle.processes import end_processes, our_processes
 from serving.settings import PROJECT
-from tests.e2e.conftest import Service
 from tests.e2e.contract import TASKS, chat_lines
-from tests.faults.conftest import Figure
+from tests.e2e.processes import replicas
+from tests.faults.conftest import Figure, running
 from tests.faults.load import Record, post, put_load_while
-from tests.faults.replicas import replicas
 
 REQUESTS = [post([line]) for line in chat_lines()]
 CONNECTIONS = 8
@@ -51,21 +48,6 @@ class Config:
         return path
 
 
-@contextmanager
-def running(config: Config) -> Iterator[None]:
-    """A service of its own, without faults on demand."""
-    assert our_processes() == [], "the service of this folder runs: make stop"
-    launch = [sys.executable, "-m", "serving.lifecycle.launch", str(config.write({}))]
-    served = Service(launch, {"PYTHONPATH": str(PROJECT)})
-    try:
-        served.wait_until_ready()
-        yield
-    finally:
-        if served.process.poll() is None:
-            served.press_ctrl_c()
-        end_processes()
-
-
 def update(config: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "serving.lifecycle.update", str(config)]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=700)
@@ -85,7 +67,7 @@ def update_under_load(path: Path, wrong_answers: Count) -> tuple[subprocess.Comp
 @pytest.mark.long_faults
 def test_every_deployment_is_updated_under_load(tmp_path: Path, figure: Figure, wrong_answers: Count) -> None:
     config = Config("serve_config.yaml", 2, tmp_path)
-    with running(config):
+    with running(config.write({})):
         before = replicas()
         assert Counter(before.values()) == dict.fromkeys(DEPLOYMENTS, 2)
         for broken in BROKEN:
@@ -104,7 +86,7 @@ def test_every_deployment_is_updated_under_load(tmp_path: Path, figure: Figure, 
 
 def test_a_single_replica_is_updated_without_a_gap(tmp_path: Path, figure: Figure, wrong_answers: Count) -> None:
     config = Config("configs/serve/fused.yaml", 1, tmp_path)
-    with running(config):
+    with running(config.write({})):
         (before,) = replicas()
         done, measured = update_under_load(config.write({"batch_utterances": 32}), wrong_answers)
         assert (done.returncode, done.stdout) == (0, "updated\n"), done.stderr
