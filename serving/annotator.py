@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -61,7 +62,7 @@ class Annotator:
         self._batcher: Batcher[_Waiting, Part] = Batcher(
             self._annotate_batch,
             cost=lambda waiting: len(waiting.texts),
-            limits=_limits(settings),
+            limits=self._limits(),
         )
 
     def tune(self, user_config: Mapping[str, Any]) -> None:
@@ -71,7 +72,7 @@ class Annotator:
             TuningError: it is wrong; what is in force stays.
         """
         self.tuned = tune(self._tasks, self._settings, user_config)
-        self._batcher.limits = _limits(self.tuned.settings)
+        self._batcher.limits = self._limits()
 
     async def __call__(self, texts: Sequence[str], names: Collection[str] | None = None) -> Answer:
         """Annotate the utterances of one request.
@@ -93,7 +94,7 @@ class Annotator:
             tasks = tuple(task for task in tasks if task.name in names)
         asked = [task.name for task in tasks]
         since = time.perf_counter()
-        chunks = [_Waiting(chunk, asked, since) for chunk in _chunks(texts, settings)]
+        chunks = [_Waiting(chunk, asked, since) for chunk in self._chunks(texts)]
         async with _deadline(settings):
             # Nearly every request is one chunk; the machinery for more costs as much as all else here.
             parts = [await self._batcher.submit(chunks[0])] if len(chunks) == 1 else await self._parts(chunks)
@@ -111,7 +112,7 @@ class Annotator:
         settings = self.tuned.settings
         counts = [np.empty(0, np.int32)]
         async with _deadline(settings):
-            for chunk in _chunks(texts, settings):
+            for chunk in self._chunks(texts):
                 tokens = await self._on_trip(partial(self._trip.tokenize, chunk))
                 counts.append(tokens.uncut)
         return np.concatenate(counts)
@@ -156,6 +157,29 @@ class Annotator:
             row += len(request.texts)
         return parts
 
+    def _limits(self) -> Limits:
+        settings = self.tuned.settings
+        return Limits(
+            budget=settings.batch_utterances,
+            slots=settings.batches_in_flight,
+            least_share=self._trip.least,
+            waiting=settings.waiting_utterances,
+            waiting_seconds=settings.waiting_seconds,
+            patience=PATIENCE,
+        )
+
+    def _chunks(self, texts: Sequence[str]) -> list[Sequence[str]]:
+        """The utterances of a request in equal pieces, one for each slot if they are worth it, of at most a batch.
+
+        Raises:
+            InvalidField: too many utterances, or one that is too long.
+        """
+        settings = self.tuned.settings
+        _check_size(texts, settings)
+        slots = min(settings.batches_in_flight, len(texts) // self._trip.least)
+        size = max(1, math.ceil(len(texts) / max(1, slots, math.ceil(len(texts) / settings.batch_utterances))))
+        return [texts[i : i + size] for i in range(0, len(texts), size)]
+
     async def _on_trip(self, travel: Callable[[], Awaitable[Brought]]) -> Brought:
         """What a trip brings; it is made once more when a replica dies on the way, since it leaves no trace.
 
@@ -173,16 +197,6 @@ class Annotator:
             raise Unavailable("the service cannot answer at the moment; try again") from error
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        budget=settings.batch_utterances,
-        slots=settings.batches_in_flight,
-        waiting=settings.waiting_utterances,
-        waiting_seconds=settings.waiting_seconds,
-        patience=PATIENCE,
-    )
-
-
 @asynccontextmanager
 async def _deadline(settings: Settings) -> AsyncIterator[None]:
     """Whatever a request fails with becomes an error for its client."""
@@ -196,17 +210,6 @@ async def _deadline(settings: Settings) -> AsyncIterator[None]:
     except Exception as error:
         logger.error("a request could not be annotated: %s", kind_and_place(error))
         raise AnnotationFailed("an utterance of this request cannot be annotated") from None
-
-
-def _chunks(texts: Sequence[str], settings: Settings) -> list[Sequence[str]]:
-    """The utterances of a request in pieces of at most a batch.
-
-    Raises:
-        InvalidField: too many utterances, or one that is too long.
-    """
-    _check_size(texts, settings)
-    size = settings.batch_utterances
-    return [texts[i : i + size] for i in range(0, len(texts), size)]
 
 
 def _check_size(texts: Sequence[str], settings: Settings) -> None:

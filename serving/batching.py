@@ -1,5 +1,7 @@
 """Greedy batching: what waits goes out together as soon as a slot is free.
 
+Slots get equal shares of all that waits and is in flight: one batch of everything would leave the other slots idle.
+
 The one thing that is waited for, and not for long, is the company of before: whoever has just got an answer often asks
 again, and a batch that leaves with the first of them alone costs as much as one that takes all.
 
@@ -30,6 +32,7 @@ class Limits:
     Attributes:
         budget: highest cost of a batch; an item that alone costs more goes alone.
         slots: batches in flight.
+        least_share: up to this cost a batch takes what waits, however small its slot's equal share is.
         waiting: highest cost of all that waits, and what comes on top is refused; None where the callers are bounded.
         waiting_seconds: longest wait to be expected, and what would wait longer is refused; a full batch may always
             wait.
@@ -39,9 +42,19 @@ class Limits:
 
     budget: int
     slots: int
+    least_share: int = 1
     waiting: int | None = None
     waiting_seconds: float = math.inf
     patience: float = 0.0
+
+
+@dataclass(frozen=True)
+class _InFlight:
+    """A batch."""
+
+    since: float
+    items: int
+    cost: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +91,7 @@ class Batcher(Generic[Item, Answer]):
         self._dispatch_due = False
         self._expected = 0
         self._patience_ends: asyncio.TimerHandle | None = None
-        self._running: dict[asyncio.Task[None], float] = {}
+        self._running: dict[asyncio.Task[None], _InFlight] = {}
         self._seconds_per_batch = 0.0
 
     @property
@@ -128,7 +141,8 @@ class Batcher(Generic[Item, Answer]):
 
     def check_progress(self, seconds: float) -> None:
         """Raise RuntimeError when a batch has been in flight for longer than so many seconds."""
-        if self._running and time.monotonic() - min(self._running.values()) > seconds:
+        now = time.monotonic()
+        if any(now - batch.since > seconds for batch in self._running.values()):
             raise RuntimeError(f"a batch has not come back for {seconds} s")
 
     def _dispatch(self) -> None:
@@ -141,8 +155,9 @@ class Batcher(Generic[Item, Answer]):
                 return
             self._expect_nobody()
             task = asyncio.create_task(self._answer(batch))
-            self._running[task] = time.monotonic()
-            task.add_done_callback(partial(self._free_slot, len(batch)))
+            cost = sum(waiting.cost for waiting in batch)
+            self._running[task] = _InFlight(time.monotonic(), len(batch), cost)
+            task.add_done_callback(self._free_slot)
             for waiting in batch:
                 waiting.answer.add_done_callback(partial(self._cancel_abandoned, task, batch))
 
@@ -165,12 +180,13 @@ class Batcher(Generic[Item, Answer]):
         self._expect_nobody()
         self._dispatch()
 
-    def _free_slot(self, items: int, task: "asyncio.Task[None]") -> None:
-        seconds = time.monotonic() - self._running.pop(task)
+    def _free_slot(self, task: "asyncio.Task[None]") -> None:
+        batch = self._running.pop(task)
+        seconds = time.monotonic() - batch.since
         if not self._running:
             self._expect_nobody()  # rather a small batch than none
-        elif items > 1 and self.limits.patience:
-            self._expect(items, self.limits.patience * seconds)
+        elif batch.items > 1 and self.limits.patience:
+            self._expect(batch.items, self.limits.patience * seconds)
         # The latest of about ten batches count.
         self._seconds_per_batch += 0.1 * (seconds - self._seconds_per_batch)
         self._dispatch()
@@ -181,10 +197,16 @@ class Batcher(Generic[Item, Answer]):
         if answer.cancelled() and all(waiting.answer.cancelled() for waiting in batch):
             task.cancel()
 
+    def _share(self) -> int:
+        """The cost that the next batch may have."""
+        present = self._queued_cost + sum(batch.cost for batch in self._running.values())
+        return min(self.limits.budget, max(self.limits.least_share, math.ceil(present / self.limits.slots)))
+
     def _take(self) -> list[_Waiting[Item, Answer]]:
         batch: list[_Waiting[Item, Answer]] = []
         cost = 0
-        while self._queue and (not batch or cost + self._queue[0].cost <= self.limits.budget):
+        share = self._share()
+        while self._queue and (not batch or cost + self._queue[0].cost <= share):
             waiting = self._queue.popleft()
             self._queued_cost -= waiting.cost
             if not waiting.answer.done():  # its client is gone

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,13 @@ class Outcome:
 
 
 class Trip(Protocol):
-    """From n utterances to the answers of the heads that are asked for."""
+    """From n utterances to the answers of the heads that are asked for.
+
+    Attributes:
+        least: utterances that are worth a trip of their own; fewer save no time by leaving apart from others.
+    """
+
+    least: ClassVar[int]
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Outcome`; raises whatever a stage raises."""
@@ -80,11 +86,13 @@ class SplitTrip:
         tokenizer: n utterances to a `TokenBatch`.
         encode: that to pooled vectors, float32 `(n, hidden_size)`.
         heads: by task name, those and a temperature to probabilities, float32 `(n, classes)`.
+        least: eleven calls cost more than the encoder does for a few utterances.
     """
 
     tokenizer: Callable[[Sequence[str]], Awaitable[tuple[TokenBatch, Seconds]]]
     encode: Callable[[TokenBatch], Awaitable[tuple[NDArray[np.float32], Seconds]]]
     heads: Mapping[str, Callable[[NDArray[np.float32], float | None], Awaitable[tuple[NDArray[np.float32], Seconds]]]]
+    least: ClassVar[int] = 32
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
@@ -114,10 +122,12 @@ class PackedTrip:
     Attributes:
         tokenizer: in this process.
         compute: a `TokenBatch` to the answers of the heads.
+        least: a call costs about as much as encoding two utterances.
     """
 
     tokenizer: Tokenizer
     compute: Callable[[TokenBatch, Heads], Awaitable[tuple[Probabilities, Seconds]]]
+    least: ClassVar[int] = 8
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
@@ -135,9 +145,15 @@ class PackedTrip:
 
 @dataclass(frozen=True)
 class FusedTrip:
-    """Everything here, in a thread, so that HTTP goes on meanwhile."""
+    """Everything here, in a thread, so that HTTP goes on meanwhile.
+
+    Attributes:
+        pipeline: all stages.
+        least: there is no call, and a batch costs little besides its utterances.
+    """
 
     pipeline: Pipeline
+    least: ClassVar[int] = 4
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""

@@ -42,6 +42,15 @@ async def test_a_long_request_is_cut_into_batches_and_comes_back_in_order(local:
             assert annotation[task] == pytest.approx(exact[task], abs=0.0051)
 
 
+async def test_a_request_that_is_worth_it_takes_every_slot(local: LocalTrip) -> None:
+    annotator = annotator_of(local, Settings(batch_utterances=64, batches_in_flight=2))
+    await annotator([f"utterance number {i}" for i in range(2 * local.least)])
+    assert [len(batch) for batch in local.batches] == [local.least] * 2
+    local.batches.clear()
+    await annotator([f"utterance number {i}" for i in range(2 * local.least - 1)])
+    assert len(local.batches) == 1
+
+
 async def test_a_short_request_does_not_wait_for_all_of_a_long_one(local: LocalTrip) -> None:
     annotator = annotator_of(local, Settings(batch_utterances=4, batches_in_flight=1))
     long = asyncio.create_task(annotator([f"long {i}" for i in range(200)]))

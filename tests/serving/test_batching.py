@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import math
 from collections.abc import Sequence
 from contextvars import ContextVar
 
@@ -43,6 +44,29 @@ async def test_every_item_gets_its_own_answer(costs: list[int], budget: int, slo
     assert sorted(item for batch in run.batches for item in batch) == list(range(len(costs)))
     assert all(len(batch) == 1 or sum(costs[i] for i in batch) <= budget for batch in run.batches)
     assert run.most_running <= slots
+
+
+@given(COSTS, st.integers(1, 40), st.integers(1, 4), st.integers(1, 12))
+async def test_slots_get_equal_shares(costs: list[int], budget: int, slots: int, least: int) -> None:
+    release = asyncio.Event()
+    batches: list[int] = []
+
+    async def run(items: Sequence[int]) -> list[int]:
+        batches.append(sum(costs[i] for i in items))
+        await release.wait()
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda item: costs[item], limits=Limits(budget, slots, least_share=least))
+    answers = asyncio.gather(*(batcher.submit(i) for i in range(len(costs))))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    left = sum(costs) - sum(batches)
+    if left:
+        assert len(batches) == slots, "nothing waits while a slot is free"
+    share = max(least, math.ceil(sum(costs) / slots))
+    assert all(cost <= max(share, *costs) for cost in batches), "no slot takes what is another's"
+    release.set()
+    await answers
 
 
 @settings(max_examples=50)

@@ -29,7 +29,7 @@ def patient(batches: list[list[int]], patience: float) -> Batcher[int, int]:
         await asyncio.sleep(1 if LONG in items else 0.1)
         return list(items)
 
-    return Batcher(run_slowly, cost=lambda _: 1, limits=Limits(budget=64, slots=2, patience=patience))
+    return Batcher(run_slowly, cost=lambda _: 1, limits=Limits(budget=64, slots=2, least_share=5, patience=patience))
 
 
 @pytest.mark.parametrize("patience", [0.0, 5.0])
