@@ -81,7 +81,7 @@ def by_tasks(seconds: float) -> Iterator[Step]:
 
 
 def by_replicas(seconds: float) -> Iterator[Step]:
-    """128 connections of 1 utterance, so many replicas of encoder and heads, up to one more than there are cores."""
+    """128 connections, so many replicas of encoder and heads."""
     for size in range(1, CORES + 2):
         config = write_replicas(size, OUT / "replicas.yaml")
         with running(dataclasses.replace(PACKED, command=("make", "serve", f"CONFIG={config}"))) as service:

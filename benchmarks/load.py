@@ -32,7 +32,7 @@ class Load:
         return f"{self.connections}x{self.utterances}"
 
 
-LOADS = (Load(1, 1), Load(32, 1), Load(128, 1), Load(4, 32))
+LOADS = (Load(1, 1), Load(8, 1), Load(32, 1), Load(128, 1), Load(4, 32))
 
 
 @dataclass(frozen=True)

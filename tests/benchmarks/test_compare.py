@@ -40,7 +40,7 @@ def test_rounds_are_interleaved_and_begin_with_another_one_each(turns: list[str]
     written = Results.read(tmp_path / "compare.json")
     assert list(written.rounds) == ["split", "litserve"]
     assert {len(rounds) for rounds in written.rounds.values()} == {2}
-    assert (tmp_path / "compare.md").read_text("utf-8").count("| LitServe, the same ONNX file |") == 5
+    assert (tmp_path / "compare.md").read_text("utf-8").count("| LitServe, the same ONNX file |") == 6
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -64,7 +64,7 @@ def test_nobody_else_takes_part(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_floor_is_measured_for_real() -> None:
     from benchmarks.floor import measure
 
-    for load in LOADS[::3]:
+    for load in (LOADS[0], LOADS[-1]):
         figures = measure(load, seconds=0.5)
         assert figures.utterances_s == pytest.approx(figures.requests_s * load.utterances)
         assert 0 < figures.p50_ms <= figures.p99_ms

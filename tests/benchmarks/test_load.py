@@ -26,8 +26,11 @@ def test_there_are_a_thousand_distinct_utterances_of_natural_lengths() -> None:
 
 
 def test_the_loads_are_those_of_the_tables() -> None:
-    assert [load.name for load in LOADS] == ["1x1", "32x1", "128x1", "4x32"]
-    assert [str(load) for load in LOADS[::3]] == ["1 connection of 1 utterance", "4 connections of 32 utterances"]
+    assert [load.name for load in LOADS] == ["1x1", "8x1", "32x1", "128x1", "4x32"]
+    assert [str(load) for load in (LOADS[0], LOADS[-1])] == [
+        "1 connection of 1 utterance",
+        "4 connections of 32 utterances",
+    ]
 
 
 def test_each_text_comes_in_each_place_of_a_request(tmp_path: Path) -> None:
