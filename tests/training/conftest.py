@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import write_data, write_tasks
+from tests.training.deeppavlov_place import Place
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,9 @@ def tiny_tasks_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tasks") / "tasks.yaml"
     write_tasks(path)
     return path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A golden BERT checkpoint of DeepPavlov's that a test may spoil."""
+    return Place.make(tmp_path / "place", "bert")
