@@ -29,7 +29,7 @@ faults: $(VENV)/all.installed
 	$(BIN)/python -m pytest tests/faults --long-faults
 	@$(BIN)/python -m tests.faults.table
 
-# This service and what a user would pick instead, side by side, in 20 minutes or so: docs/performance.md. Needs wrk.
+# This service and what a user would pick instead, side by side, in 25 minutes or so: docs/performance.md. Needs wrk.
 # Less of it: make bench BENCH='--contestants fused original --rounds 1'
 bench: $(VENV)/all.installed
 	$(BIN)/python -m benchmarks.compare $(BENCH)

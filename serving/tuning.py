@@ -25,7 +25,7 @@ class Tuning(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     thresholds: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(
-        default={}, description="by task: threshold of its rule, in place of the task file's"
+        default={}, description="by task that has a rule: its threshold, in place of the task file's"
     )
     temperatures: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="by task: logits are divided by it, in place of the manifest's"
