@@ -94,7 +94,7 @@ class Annotator:
             tasks = tuple(task for task in tasks if task.name in names)
         asked = [task.name for task in tasks]
         since = time.perf_counter()
-        chunks = [_Waiting(chunk, asked, since) for chunk in self._chunks(texts)]
+        chunks = [_Waiting(chunk, asked, since) for chunk in self._chunks(texts, settings.batches_in_flight)]
         async with _deadline(settings):
             # Nearly every request is one chunk; the machinery for more costs as much as all else here.
             parts = [await self._batcher.submit(chunks[0])] if len(chunks) == 1 else await self._parts(chunks)
@@ -112,15 +112,18 @@ class Annotator:
         settings = self.tuned.settings
         counts = [np.empty(0, np.int32)]
         async with _deadline(settings):
-            for chunk in self._chunks(texts):
+            for chunk in self._chunks(texts, slots=1):
                 tokens = await self._on_trip(partial(self._trip.tokenize, chunk))
                 counts.append(tokens.uncut)
         return np.concatenate(counts)
 
     async def _parts(self, chunks: Sequence[_Waiting]) -> list[Part]:
         """The parts of a long request, which raises what its first failing chunk raises."""
-        # It has no more in the queue than can be in flight, so that short requests find their way between.
-        window = asyncio.Semaphore(self.tuned.settings.batches_in_flight)
+        # It has no more in the queue than can be in flight, so that short requests find their way between, nor more
+        # than may wait there: where nobody else does, a request is not refused for its length.
+        settings = self.tuned.settings
+        longest = max((len(chunk.texts) for chunk in chunks), default=1)
+        window = asyncio.Semaphore(min(settings.batches_in_flight, max(1, settings.waiting_utterances // longest)))
 
         async def in_turn(chunk: _Waiting) -> Part:
             async with window:
@@ -168,7 +171,7 @@ class Annotator:
             patience=PATIENCE,
         )
 
-    def _chunks(self, texts: Sequence[str]) -> list[Sequence[str]]:
+    def _chunks(self, texts: Sequence[str], slots: int) -> list[Sequence[str]]:
         """The utterances of a request in equal pieces, one for each slot if they are worth it, of at most a batch.
 
         Raises:
@@ -176,8 +179,8 @@ class Annotator:
         """
         settings = self.tuned.settings
         _check_size(texts, settings)
-        slots = min(settings.batches_in_flight, len(texts) // self._trip.least)
-        size = max(1, math.ceil(len(texts) / max(1, slots, math.ceil(len(texts) / settings.batch_utterances))))
+        worth = min(slots, len(texts) // self._trip.least)
+        size = max(1, math.ceil(len(texts) / max(1, worth, math.ceil(len(texts) / settings.batch_utterances))))
         return [texts[i : i + size] for i in range(0, len(texts), size)]
 
     async def _on_trip(self, travel: Callable[[], Awaitable[Brought]]) -> Brought:

@@ -48,20 +48,27 @@ class Limits:
     patience: float = 0.0
 
 
-@dataclass(frozen=True)
-class _InFlight:
-    """A batch."""
-
-    since: float
-    items: int
-    cost: int
-
-
 @dataclass(frozen=True, eq=False)
 class _Waiting(Generic[Item, Answer]):
     item: Item
     cost: int
     answer: "asyncio.Future[Answer]"
+
+    @property
+    def answered(self) -> bool:
+        return self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None
+
+
+@dataclass(frozen=True)
+class _InFlight(Generic[Item, Answer]):
+    """A batch."""
+
+    since: float
+    batch: Sequence[_Waiting[Item, Answer]]
+
+    @property
+    def cost(self) -> int:
+        return sum(waiting.cost for waiting in self.batch)
 
 
 class Batcher(Generic[Item, Answer]):
@@ -89,9 +96,10 @@ class Batcher(Generic[Item, Answer]):
         self._queue: deque[_Waiting[Item, Answer]] = deque()
         self._queued_cost = 0
         self._dispatch_due = False
-        self._expected = 0
+        self._expected_items = 0
+        self._expected_cost = 0
         self._patience_ends: asyncio.TimerHandle | None = None
-        self._running: dict[asyncio.Task[None], _InFlight] = {}
+        self._running: dict[asyncio.Task[None], _InFlight[Item, Answer]] = {}
         self._seconds_per_batch = 0.0
 
     @property
@@ -153,25 +161,32 @@ class Batcher(Generic[Item, Answer]):
             batch = self._take()
             if not batch:
                 return
-            self._expect_nobody()
             task = asyncio.create_task(self._answer(batch))
-            cost = sum(waiting.cost for waiting in batch)
-            self._running[task] = _InFlight(time.monotonic(), len(batch), cost)
+            self._running[task] = _InFlight(time.monotonic(), batch)
+            self._expect_fewer(self._running[task])
             task.add_done_callback(self._free_slot)
             for waiting in batch:
                 waiting.answer.add_done_callback(partial(self._cancel_abandoned, task, batch))
 
     def _worth_waiting(self) -> bool:
-        return len(self._queue) < self._expected and self._queued_cost < self.limits.budget
+        return len(self._queue) < self._expected_items and self._queued_cost < self._share()
 
-    def _expect(self, items: int, seconds: float) -> None:
+    def _expect(self, company: Sequence[_Waiting[Item, Answer]], seconds: float) -> None:
         if self._patience_ends is None:
             loop = asyncio.get_running_loop()
             self._patience_ends = loop.call_later(seconds, self._lose_patience, context=Context())
-        self._expected += items
+        self._expected_items += len(company)
+        self._expected_cost += sum(waiting.cost for waiting in company)
+
+    def _expect_fewer(self, left: _InFlight[Item, Answer]) -> None:
+        self._expected_items -= len(left.batch)
+        self._expected_cost -= left.cost
+        if self._expected_items <= 0 or self._expected_cost <= 0:
+            self._expect_nobody()
 
     def _expect_nobody(self) -> None:
-        self._expected = 0
+        self._expected_items = 0
+        self._expected_cost = 0
         if self._patience_ends is not None:
             self._patience_ends.cancel()
             self._patience_ends = None
@@ -181,12 +196,13 @@ class Batcher(Generic[Item, Answer]):
         self._dispatch()
 
     def _free_slot(self, task: "asyncio.Task[None]") -> None:
-        batch = self._running.pop(task)
-        seconds = time.monotonic() - batch.since
+        back = self._running.pop(task)
+        seconds = time.monotonic() - back.since
+        company = [waiting for waiting in back.batch if waiting.answered]
         if not self._running:
             self._expect_nobody()  # rather a small batch than none
-        elif batch.items > 1 and self.limits.patience:
-            self._expect(batch.items, self.limits.patience * seconds)
+        elif len(company) > 1 and self.limits.patience:
+            self._expect(company, self.limits.patience * seconds)
         # The latest of about ten batches count.
         self._seconds_per_batch += 0.1 * (seconds - self._seconds_per_batch)
         self._dispatch()
@@ -198,8 +214,9 @@ class Batcher(Generic[Item, Answer]):
             task.cancel()
 
     def _share(self) -> int:
-        """The cost that the next batch may have."""
-        present = self._queued_cost + sum(batch.cost for batch in self._running.values())
+        """The cost that the next batch may have: whoever is expected counts as there."""
+        waiting = max(self._queued_cost, self._expected_cost)
+        present = waiting + sum(batch.cost for batch in self._running.values())
         return min(self.limits.budget, max(self.limits.least_share, math.ceil(present / self.limits.slots)))
 
     def _take(self) -> list[_Waiting[Item, Answer]]:
@@ -222,6 +239,12 @@ class Batcher(Generic[Item, Answer]):
             for waiting, answer in zip(batch, answers, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)
+        except asyncio.CancelledError:
+            # Where it was not for want of clients, they must not wait for their deadline.
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(Unavailable("the service cannot answer at the moment; try again"))
+            raise
         except Exception as error:
             if len(batch) == 1 or isinstance(error, Unavailable):
                 for waiting in batch:

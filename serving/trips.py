@@ -64,7 +64,7 @@ class Trip(Protocol):
     """From n utterances to the answers of the heads that are asked for.
 
     Attributes:
-        least: utterances that are worth a trip of their own; fewer save no time by leaving apart from others.
+        least: utterances that are worth a trip of their own; up to so many leave together even where slots are idle.
     """
 
     least: ClassVar[int]

@@ -1,9 +1,11 @@
 import asyncio
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from graph.tokenizer import TokenBatch
 from serving.annotator import Annotator
 from serving.answer import Answer
 from serving.errors import AnnotationFailed, DeadlineExceeded, InvalidField, Overloaded, Unavailable
@@ -49,6 +51,25 @@ async def test_a_request_that_is_worth_it_takes_every_slot(local: LocalTrip) -> 
     local.batches.clear()
     await annotator([f"utterance number {i}" for i in range(2 * local.least - 1)])
     assert len(local.batches) == 1
+
+
+async def test_a_request_longer_than_what_may_wait_is_taken_when_nothing_waits(local: LocalTrip) -> None:
+    annotator = annotator_of(local, Settings(waiting_utterances=20, batches_in_flight=2))
+    for length in (24, 65, 130):
+        assert len((await annotator([f"utterance number {i}" for i in range(length)])).tokens) == length
+
+
+async def test_tokens_are_counted_in_one_call_a_batch(local: LocalTrip, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    async def tokenize(texts: Sequence[str]) -> TokenBatch:
+        calls.append(len(texts))
+        return local.pipeline.tokenizer(texts)
+
+    monkeypatch.setattr(local, "tokenize", tokenize)
+    annotator = annotator_of(local, Settings(batch_utterances=64, batches_in_flight=2))
+    assert len(await annotator.count_tokens(["one"] * 100)) == 100
+    assert calls == [50, 50]
 
 
 async def test_a_short_request_does_not_wait_for_all_of_a_long_one(local: LocalTrip) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from serving.batching import Batcher, Limits
+from serving.errors import Unavailable
 
 LONG = 99
 """An item whose batch is in flight all the while."""
@@ -65,3 +66,51 @@ async def test_nobody_waits_while_nothing_is_in_flight() -> None:
     await again_and_again(batcher, range(5), rounds=2)
     assert len(batches[0]) == 5
     assert len(batches[1]) < 5
+
+
+async def test_company_that_got_no_answer_is_not_waited_for() -> None:
+    async def run(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(1 if LONG in items else 0.2)
+        if len(items) > 1:
+            raise Unavailable("nobody there")
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=2, least_share=5, patience=5.0))
+    long = asyncio.create_task(batcher.submit(LONG))
+    await asyncio.sleep(0.01)
+    await asyncio.gather(*(batcher.submit(i) for i in range(3)), return_exceptions=True)
+    assert await asyncio.wait_for(batcher.submit(7), timeout=0.5) == 7
+    await long
+
+
+async def test_the_company_of_one_batch_does_not_keep_back_the_share_of_a_slot() -> None:
+    batches: list[list[int]] = []
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        await (asyncio.sleep(0.1) if min(items) < 40 else release.wait())
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=6, least_share=20, patience=20.0))
+    long = []
+    for items in (range(40, 60), range(60, 80), range(80, 100), range(100, 120)):
+        long += [asyncio.create_task(batcher.submit(i)) for i in items]
+        await asyncio.sleep(0.01)
+    first = [asyncio.create_task(batcher.submit(i)) for i in range(40)]
+    await asyncio.gather(*first)
+    before = len(batches)
+    again = [asyncio.create_task(batcher.submit(i)) for i in range(30)]
+    await asyncio.sleep(0.05)
+    assert [len(batch) for batch in batches[before:]] == [20]
+    release.set()
+    await asyncio.gather(*long, *again)
+
+
+async def test_who_waits_for_a_batch_that_is_cancelled_from_below_is_told() -> None:
+    async def run(items: Sequence[int]) -> list[int]:
+        raise asyncio.CancelledError
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=2))
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(batcher.submit(1), timeout=5)
