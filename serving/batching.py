@@ -1,6 +1,6 @@
 """Greedy batching: what waits goes out together as soon as a slot is free.
 
-Slots get equal shares of all that waits and is in flight: one batch of everything would leave the other slots idle.
+Slots that are free get equal shares of what waits: one batch of everything would leave the others idle.
 
 The one thing that is waited for, and not for long, is the company of before: whoever has just got an answer often asks
 again, and a batch that leaves with the first of them alone costs as much as one that takes all.
@@ -214,10 +214,10 @@ class Batcher(Generic[Item, Answer]):
             task.cancel()
 
     def _share(self) -> int:
-        """The cost that the next batch may have: whoever is expected counts as there."""
+        """The cost that the next batch may have while a slot is free: whoever is expected counts as there."""
+        free = self.limits.slots - len(self._running)
         waiting = max(self._queued_cost, self._expected_cost)
-        present = waiting + sum(batch.cost for batch in self._running.values())
-        return min(self.limits.budget, max(self.limits.least_share, math.ceil(present / self.limits.slots)))
+        return min(self.limits.budget, max(self.limits.least_share, math.ceil(waiting / free)))
 
     def _take(self) -> list[_Waiting[Item, Answer]]:
         batch: list[_Waiting[Item, Answer]] = []
