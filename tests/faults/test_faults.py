@@ -256,12 +256,13 @@ def test_soak(service: Service, figure: Figure, long: bool, wrong_answers: Wrong
     watched = {pid: memory_mb([pid]) for pid in our_processes()}
     record = asyncio.run(put_load(REQUESTS, 8, seconds, pause=0.02))
     growth = {pid: memory_mb([pid]) / mb - 1 for pid, mb in watched.items() if mb > 20 and memory_mb([pid])}
+    most = max(growth, key=lambda pid: growth[pid])
     assert set(record.statuses()) == {200}
     assert wrong_answers(record) == 0
     figure(
         "soak",
         f"{seconds} s, {len(record.replies)} requests, 0 wrong; memory of {len(growth)} processes: "
-        f"at most {100 * max(growth.values()):+.1f} %",
+        f"at most {100 * growth[most]:+.1f} % of {watched[most]:.0f} MB ({commands()[most].split(chr(0))[0][:60]})",
     )
 
 
