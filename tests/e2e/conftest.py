@@ -1,7 +1,6 @@
 """The real service, started and ended as a user does it."""
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
@@ -20,16 +18,6 @@ from serving.settings import PROJECT, Settings
 URL = "http://127.0.0.1:8000"
 START_SECONDS = 180
 STOP_SECONDS = 90
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",  # the tests may run as root
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 30_000  # ms; a busy machine is slow
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,17 +99,6 @@ def alone() -> Iterator[None]:
 def pipeline() -> Pipeline:
     """The definition of correct."""
     return load_pipeline(ModelDirectory.open(Settings().model_path, Settings().tasks_path))
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    with sync_playwright() as playwright:
-        expect.set_options(timeout=PATIENCE)
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="package")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
+from tests.e2e.browser import chromium
 from tests.e2e.conftest import URL, Service
 from tests.e2e.page.visit import top, type_in, wait_for_answer
 
@@ -36,19 +37,19 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service,
     assert our_processes() == []
 
 
-def test_the_page_asks_for_a_key_and_takes_a_right_one(guarded: tuple[Service, Path], browser: Browser) -> None:
-    page = browser.new_page()
-    page.goto(URL)
-    expect(page.get_by_text("This service asks for an API key.")).to_be_visible()
-    page.get_by_label("API key").fill("a-wrong-one")
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("The service does not accept this key.")).to_be_visible()
-    page.get_by_label("API key").fill(OLD)
-    page.keyboard.press("Enter")
-    type_in(page, "i love you")
-    wait_for_answer(page)
-    assert "joy" in top(page)
-    page.close()
+def test_the_page_asks_for_a_key_and_takes_a_right_one(guarded: tuple[Service, Path]) -> None:
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(URL)
+        expect(page.get_by_text("This service asks for an API key.")).to_be_visible()
+        page.get_by_label("API key").fill("a-wrong-one")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("The service does not accept this key.")).to_be_visible()
+        page.get_by_label("API key").fill(OLD)
+        page.keyboard.press("Enter")
+        type_in(page, "i love you")
+        wait_for_answer(page)
+        assert "joy" in top(page)
 
 
 def test_keys_shut_every_route_and_change_without_a_restart(guarded: tuple[Service, Path]) -> None:

@@ -6,12 +6,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.e2e.conftest import PATIENCE
+from tests.e2e.browser import PATIENCE, chromium
 from tests.e2e.page.visit import DESKTOP, Visit
 
 TELL_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => violated(`${event.violatedDirective} ${event.blockedURI}`));
 """
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture
