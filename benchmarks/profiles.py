@@ -27,6 +27,8 @@ from serving.settings import PROJECT
 
 OUT = PROJECT / "runs" / "benchmarks"
 START_S = 3
+RATE = 100
+"""Looks a second."""
 
 
 def watched(mark: str) -> dict[str, int]:
@@ -44,7 +46,7 @@ def watched(mark: str) -> dict[str, int]:
 def sampling(pids: dict[str, int], seconds: float, folder: Path) -> Iterator[None]:
     """Samples each process for so long, into a file each, and waits for the end of that."""
     program = shutil.which("py-spy") or Path(sys.executable).with_name("py-spy")
-    options = ["--format", "raw", "--rate", "100", "--duration", f"{seconds:g}", "--nonblocking"]
+    options = ["--format", "raw", "--rate", str(RATE), "--duration", f"{seconds:g}", "--nonblocking"]
     recorders = [
         subprocess.Popen(
             [program, "record", *options, "--output", folder / name, "--pid", str(pid)], stdout=subprocess.DEVNULL
@@ -53,7 +55,8 @@ def sampling(pids: dict[str, int], seconds: float, folder: Path) -> Iterator[Non
     ]
     yield
     for recorder in recorders:
-        recorder.wait(seconds + 60)
+        if recorder.wait(seconds + 60):
+            raise OSError(f"py-spy ended with status {recorder.returncode}")
 
 
 def profile(service: Running, load: Load, seconds: float) -> dict[str, Samples]:
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = profile(service, load, options.seconds)
         path = options.out / f"profile-{placement}.png"
         draw(found, f"{placement}, {load}", path)
-        print(path, {name: f"{100 * samples.total / (100 * options.seconds):.0f} %" for name, samples in found.items()})
+        print(path, {name: f"{samples.total / RATE / options.seconds:.0%}" for name, samples in found.items()})
 
 
 if __name__ == "__main__":

@@ -262,7 +262,7 @@ def test_soak(service: Service, figure: Figure, long: bool, wrong_answers: Wrong
     figure(
         "soak",
         f"{seconds} s, {len(record.replies)} requests, 0 wrong; memory of {len(growth)} processes: "
-        f"at most {100 * growth[most]:+.1f} % of {watched[most]:.0f} MB ({commands()[most].split(chr(0))[0][:60]})",
+        f"at most {100 * growth[most]:+.1f} % of {watched[most]:.0f} MB ({commands()[most][:60]})",
     )
 
 
