@@ -6,15 +6,19 @@ BIN := $(VENV)/bin
 # The tests call make from make, which else says which folder it enters and leaves.
 MAKEFLAGS += --no-print-directory
 
-.PHONY: serve update stop test check train clean faults bench licences audit
+.PHONY: serve update status stop test check train clean faults bench licences audit
 
-# The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml] [HOST=0.0.0.0]
+# The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml] [HOST=0.0.0.0] [DASHBOARD=1]
 serve: $(VENV)/serving.installed
-	@exec $(BIN)/python -m serving.lifecycle.launch $(CONFIG) $(if $(HOST),--host $(HOST))
+	@exec $(BIN)/python -m serving.lifecycle.launch $(CONFIG) $(if $(HOST),--host $(HOST)) $(if $(DASHBOARD),--dashboard)
 
 # Lays a changed config over the service that runs; a wrong one touches nothing.
 update: $(VENV)/serving.installed
 	@$(BIN)/python -m serving.lifecycle.update $(CONFIG)
+
+# What Serve says of the service that runs: applications, deployments, replicas.
+status: $(VENV)/serving.installed
+	@$(BIN)/python -m serving.lifecycle.status
 
 # Ends the service, also what a killed run has left.
 stop: $(VENV)/serving.installed

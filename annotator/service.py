@@ -33,7 +33,8 @@ def serve(
     tasks: Annotated[Path | None, typer.Option(help="Task file instead of the config's.", show_default=False)] = None,
 ) -> None:
     """Start the service and stay until Ctrl-C, which ends all of it."""
-    from serving.lifecycle.launch import RUNS, main
+    from serving.lifecycle.launch import main
+    from serving.lifecycle.lock import RUNS
     from serving.settings import PROJECT
 
     path = config or PROJECT / "serve_config.yaml"

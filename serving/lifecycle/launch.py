@@ -7,9 +7,7 @@ when the cluster starts, which is why this is a program and not a setting.
 """
 
 import argparse
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import signal
@@ -19,16 +17,14 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
-from serving.lifecycle.front_end import HOST_VARIABLE, running_front_ends
+from serving.lifecycle.front_end import HOST_VARIABLE, drain_front_ends
+from serving.lifecycle.lock import LOCK, RUNS, take_lock
 from serving.lifecycle.preflight import Plan, StartError, check_memory, check_ports, read_config
-from serving.lifecycle.processes import end_processes, marked_environment, our_processes
+from serving.lifecycle.processes import end_processes, is_there, marked_environment, name, our_processes
 from serving.middleware.keys import key_header
 from serving.settings import PROJECT
 
-RUNS = PROJECT / "runs"
-LOCK = RUNS / "service.lock"
 LOG = RUNS / "service.log"
 
 # Threads instead of processes where Serve offers the choice, and HAProxy in front instead of a Python proxy.
@@ -36,8 +32,6 @@ FAST_MODE = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY":
 # For how long a replica of the ingress that is to go still takes requests, so that front ends on other nodes can
 # forget it. Serve's 30 s are for those; here there is one front end, and it is told at once.
 DRAIN = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2"}
-# Ray would otherwise join a cluster that somebody else runs here, or wait for one that ended badly.
-OWN_CLUSTER = {"RAY_ADDRESS": "local"}
 # A HAProxy that listens no further than it must, and headers that a client has no say in.
 NARROWED = {
     "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(sys.executable).with_name("annotator-haproxy")),
@@ -56,7 +50,7 @@ SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHE
 # on a busy machine it has asked so for 10 s, and not called, when the batch is given up.
 PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30", "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1"}
 
-CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | OWN_CLUSTER | NARROWED | RETRIES
+CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | NARROWED | RETRIES
 
 START_SECONDS = 180
 
@@ -72,10 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Start the service and stay in the foreground.")
     parser.add_argument("config", nargs="?", type=Path, default=PROJECT / "serve_config.yaml", help="Serve's config")
     parser.add_argument("--host", default=os.environ.get(HOST_VARIABLE), help="where HTTP listens instead")
+    parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard: 0.35 GB, and two seconds more")
     options = parser.parse_args(arguments)
     # From here on a SIGTERM is handled like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # A background job of a shell is deaf to SIGINT, and so would be Serve, which is ended by it.
+    # A background job of a shell is deaf to SIGINT otherwise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         plan = read_config(options.config)
@@ -83,8 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             plan = dataclasses.replace(plan, host=options.host)
         RUNS.mkdir(exist_ok=True)
         with LOCK.open("a+") as lock:
-            take_lock(lock)
-            return serve(options.config, plan)
+            if not take_lock(lock):
+                raise StartError("the service of this folder runs already; make stop ends it")
+            return serve(options.config, plan, options.dashboard)
     except StartError as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
@@ -92,26 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def take_lock(lock: TextIO) -> None:
-    """Make this the only launcher of the checkout; the kernel frees the lock when the launcher is gone.
+def serve(config: Path, plan: Plan, dashboard: bool) -> int:
+    """Start Ray and Serve, and look after them until Ctrl-C.
 
     Raises:
-        StartError: another one runs.
-    """
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise StartError("the service of this folder runs already; make stop ends it") from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-
-
-def serve(config: Path, plan: Plan) -> int:
-    """Run Serve in a child until Ctrl-C.
-
-    Raises:
-        StartError: a port is taken, or the graph does not come up.
+        StartError: a port is taken, the graph does not come up, or Ray ends by itself.
     """
     left = end_processes()
     if left:
@@ -119,44 +100,60 @@ def serve(config: Path, plan: Plan) -> int:
     check_memory(plan)
     check_ports(plan.port)
     began = time.monotonic()
-    with LOG.open("w") as log:
-        child = subprocess.Popen(
-            [Path(sys.executable).with_name("serve"), "run", config.resolve()],
-            cwd=PROJECT,
-            env=marked_environment() | CLUSTER | {HOST_VARIABLE: plan.host},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C goes to the whole foreground group; Ray's processes must hear of it from Serve, in order.
-            start_new_session=True,
-        )
-        try:
-            wait_until_ready(child, plan)
-            seconds = time.monotonic() - began
-            print(f"ready after {seconds:.1f} s, Ctrl-C ends it; try: {example(plan.port)}", flush=True)
-            child.wait()
-            raise StartError(f"Serve ended by itself; see {LOG}")
-        finally:
-            stop(child, plan.settings.deadline_seconds)
+    command = [sys.executable, "-m", "serving.lifecycle.cluster", str(config.resolve()), f"--patience={START_SECONDS}"]
+    try:
+        with LOG.open("w") as log:
+            starter = subprocess.Popen(
+                command + ["--dashboard"] * dashboard,
+                cwd=PROJECT,
+                env=marked_environment() | CLUSTER | {HOST_VARIABLE: plan.host},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C goes to the whole foreground group; requests in flight are to be finished first.
+                start_new_session=True,
+            )
+        wait_until_ready(starter, plan)
+        seconds = time.monotonic() - began
+        print(f"ready after {seconds:.1f} s, Ctrl-C ends it; try: {example(plan.port)}", flush=True)
+        ray = ray_processes()
+        while all(map(is_there, ray)):
+            time.sleep(1)
+        raise StartError("Ray ended by itself; see /tmp/ray/session_latest/logs")
+    finally:
+        stop(plan.settings.deadline_seconds)
 
 
-def wait_until_ready(child: "subprocess.Popen[bytes]", plan: Plan) -> None:
-    """Ask until an utterance goes through the whole graph, several times in a row and by a new connection each time.
+def wait_until_ready(starter: "subprocess.Popen[bytes]", plan: Plan) -> None:
+    """Wait until every replica runs, and an utterance goes through the whole graph.
+
+    Several times in a row, and by a new connection each time.
 
     Raises:
-        StartError: it does not in time, or Serve ends before.
+        StartError: it does not in time, or it could not be started.
     """
     host = "127.0.0.1" if plan.host in ("0.0.0.0", "*") else plan.host
     request = urllib.request.Request(f"http://{host}:{plan.port}/ready", headers=key_header(plan.settings))
     deadline = time.monotonic() + START_SECONDS
     good = 0
     while time.monotonic() < deadline:
-        if child.poll() is not None:
-            raise StartError(f"Serve ended with status {child.returncode}; see {LOG}")
+        if starter.poll():
+            raise StartError(f"{last_line(LOG)}; see {LOG}")
         good = good + 1 if answers(request) else 0
-        if good == ANSWERS_IN_A_ROW:
+        if good >= ANSWERS_IN_A_ROW and starter.poll() == 0:
             return
         time.sleep(0.1)
     raise StartError(f"no answer within {START_SECONDS} s; see {LOG} and /tmp/ray/session_latest/logs/serve")
+
+
+def last_line(log: Path) -> str:
+    """What a program that gave up had to say in the end."""
+    lines = log.read_text("utf-8", errors="replace").split("\n") if log.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "Serve could not be started")
+
+
+def ray_processes() -> list[int]:
+    """Pids of those processes of Ray without which nothing goes on."""
+    return [pid for pid in our_processes() if name(pid) in ("gcs_server", "raylet")]
 
 
 def answers(request: urllib.request.Request) -> bool:
@@ -173,19 +170,13 @@ def example(port: int) -> str:
     return f"curl -s localhost:{port}/model -H 'Content-Type: application/json' -d '{json.dumps(EXAMPLE)}'"
 
 
-def stop(child: "subprocess.Popen[bytes]", drain_seconds: float) -> None:
-    """Refuse new requests, finish those in flight, let Serve shut down in order, then end whatever is still there."""
+def stop(drain_seconds: float) -> None:
+    """Refuse new requests, finish those in flight, then end all processes: nothing that they hold is missed."""
     # A second Ctrl-C must not leave half a cluster behind.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if child.poll() is None:
-        for drain in running_front_ends(our_processes()):
-            with contextlib.suppress(OSError):
-                drain(drain_seconds)
-        child.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(STOP_SECONDS)
-    end_processes()
+    drain_front_ends(our_processes(), drain_seconds)
+    end_processes(patience_s=1)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def end_processes(project: Path = PROJECT, patience_s: float = 5.0) -> list[int]
             asked.add(pid)
             _send(pid, number)
         # One that is ending loses its environment, and so its mark, before its ports are free.
-        while (our_processes(project) or any(map(_is_there, asked))) and time.monotonic() < deadline:
+        while (our_processes(project) or any(map(is_there, asked))) and time.monotonic() < deadline:
             time.sleep(0.1)
     return found
 
@@ -68,7 +68,15 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _is_there(pid: int) -> bool:
+def name(pid: int) -> str:
+    """The name of its program, as the kernel cuts it; empty where it has ended."""
+    try:
+        return (Path("/proc") / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def is_there(pid: int) -> bool:
     """Whether it holds anything yet; one that only waits for its parent to notice that it ended does not."""
     try:
         return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")

@@ -3,12 +3,12 @@
 python -m serving.lifecycle.stop
 """
 
-import fcntl
 import os
 import signal
 import time
 
-from serving.lifecycle.launch import LOCK, STOP_SECONDS
+from serving.lifecycle.launch import STOP_SECONDS
+from serving.lifecycle.lock import launcher
 from serving.lifecycle.processes import end_processes
 
 
@@ -22,19 +22,6 @@ def main() -> None:
             time.sleep(0.1)
     left = end_processes()
     print("stopped" if pid is not None or left else "nothing was running")
-
-
-def launcher() -> int | None:
-    """Pid of the launcher that holds the lock, if one does."""
-    try:
-        with LOCK.open("r+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return int(lock.read())
-    except (FileNotFoundError, ValueError):
-        pass
-    return None
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import importlib.util
 import shlex
 from pathlib import Path
 
-from serving.lifecycle.launch import RUNS, STOP_SECONDS
+from serving.lifecycle.launch import STOP_SECONDS
+from serving.lifecycle.lock import RUNS
 from serving.lifecycle.preflight import read_config
 from serving.settings import PROJECT, Settings
 

@@ -23,6 +23,10 @@ SERVE = str(Path(sys.executable).with_name("serve"))
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
+# A request that takes seconds.
+LONG = [f"tell me more about the number {i}" for i in range(4096)]
+
+
 def make(target: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", target], cwd=PROJECT, capture_output=True, text=True, timeout=120)
 
@@ -105,10 +109,16 @@ def test_what_a_killed_run_left_is_ended_by_the_next_start_and_by_stop() -> None
 def test_make_stop_ends_a_running_service_in_order_and_it_is_not_ready_meanwhile() -> None:
     served = Service(["make", "serve", "CONFIG=configs/serve/fused.yaml"])
     served.wait_until_ready()
+    while not served.lines:  # the second replica may still be on its way
+        time.sleep(0.1)
     with ThreadPoolExecutor() as pool:
+        in_flight = pool.submit(httpx.post, f"{URL}/model", json={"sentences": LONG}, timeout=60)
+        time.sleep(0.5)
         stopping = pool.submit(make, "stop")
         meanwhile = [*readiness(lambda: not stopping.done())]
     assert stopping.result().stdout == "stopped\n"
+    assert in_flight.result().status_code == 200
+    assert len(in_flight.result().json()) == len(LONG)
     refused = [answer for answer in meanwhile if answer.status_code != 200]
     assert refused
     assert meanwhile[-len(refused) :] == refused, "ready again while it ends"

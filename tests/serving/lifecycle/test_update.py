@@ -1,34 +1,50 @@
-import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from ray import serve
+from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, ServeStatus
 
-from serving.lifecycle import launch, update
+from serving.lifecycle import cluster, launch, status, update
+from serving.lifecycle.preflight import StartError
 from serving.settings import PROJECT
 
 CONFIG = PROJECT / "serve_config.yaml"
 
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """In place of Serve's command line: notes what is asked of it; the application runs."""
-    asked: list[str] = []
-
-    def run(command: list[Any], **_: Any) -> subprocess.CompletedProcess[str]:
-        asked.append(str(command[1]))
-        status = {"applications": {"annotator": {"status": "DEPLOYING" if len(asked) < 3 else "RUNNING"}}}
-        return subprocess.CompletedProcess(command, 0, yaml.safe_dump(status), "")
-
-    monkeypatch.setattr("subprocess.run", run)
-    monkeypatch.setattr(update, "PAUSE_SECONDS", 0)
-    return asked
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """In place of a cluster: notes what is laid over the service that runs."""
+    noted: list[str] = []
+    monkeypatch.setattr(update, "launcher", lambda: 1)
+    monkeypatch.setattr(update, "connect", lambda: None)
+    monkeypatch.setattr(update, "deploy", lambda config: noted.append(str(config)))
+    monkeypatch.setattr(cluster, "PAUSE_SECONDS", 0)
+    return noted
 
 
-def test_a_config_is_deployed_and_waited_for(serve: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> list[ApplicationStatus]:
+    """What Serve says of the application, one look after the other; the last one stays."""
+    coming: list[ApplicationStatus] = []
+
+    def look() -> ServeStatus:
+        state = coming.pop(0) if len(coming) > 1 else coming[0]
+        return ServeStatus(applications={"annotator": ApplicationStatusOverview(state, "it\n broke", 0.0, {})})
+
+    monkeypatch.setattr(serve, "status", look)
+    return coming
+
+
+def test_a_config_is_deployed_and_waited_for(
+    told: list[str], states: list[ApplicationStatus], capsys: pytest.CaptureFixture[str]
+) -> None:
+    states += [ApplicationStatus.DEPLOYING, ApplicationStatus.RUNNING]
     assert update.main([str(CONFIG)]) == 0
-    assert serve == ["deploy", "status", "status"]
+    assert told == [str(CONFIG)]
+    assert states == [ApplicationStatus.RUNNING]
     assert capsys.readouterr().out == "updated\n"
 
 
@@ -40,31 +56,57 @@ def test_a_config_is_deployed_and_waited_for(serve: list[str], capsys: pytest.Ca
     ],
 )
 def test_a_wrong_user_config_is_refused_before_anything_is_touched(
-    serve: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, change: dict[str, Any], named: str
+    told: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, change: dict[str, Any], named: str
 ) -> None:
     config = yaml.safe_load(CONFIG.read_text("utf-8"))
     config["applications"][0]["deployments"][0].update(change)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config), "utf-8")
     assert update.main([str(path)]) == 1
-    assert serve == []
+    assert told == []
     assert named in capsys.readouterr().err
     assert launch.main([str(path)]) == 1
     assert named in capsys.readouterr().err
 
 
 def test_no_service_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    failed = subprocess.CompletedProcess([], 1, "", "Traceback\nConnectionError: nobody there\n")
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: failed)
+    monkeypatch.setattr(update, "launcher", lambda: None)
+    monkeypatch.setattr(status, "launcher", lambda: None)
     assert update.main([str(CONFIG)]) == 1
-    assert capsys.readouterr().err == (
-        "not updated: no service runs here, or it cannot be reached: ConnectionError: nobody there\n"
-    )
+    assert capsys.readouterr().err == "not updated: no service of this folder runs; make serve starts one\n"
+    assert status.main() == 1
+    assert capsys.readouterr().err == "no service of this folder runs; make serve starts one\n"
 
 
-def test_what_serve_gives_up_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status = {"applications": {"annotator": {"status": "DEPLOY_FAILED", "message": "it\n broke"}}}
-    done = subprocess.CompletedProcess([], 0, yaml.safe_dump(status), "")
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: done)
+def test_a_cluster_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cluster, "ADDRESS", tmp_path / "none")
+    with pytest.raises(StartError, match=r"^the service cannot be reached: .*No such file"):
+        cluster.connect()
+
+
+def test_what_serve_gives_up_is_told(
+    told: list[str], states: list[ApplicationStatus], capsys: pytest.CaptureFixture[str]
+) -> None:
+    states.append(ApplicationStatus.DEPLOY_FAILED)
     assert update.main([str(CONFIG)]) == 1
+    assert told
     assert capsys.readouterr().err == "not updated: Serve says: it broke\n"
+
+
+def test_a_config_that_serve_does_not_take_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        print("why it failed")
+        raise SystemExit
+
+    monkeypatch.setattr(cluster, "serve_cli", SimpleNamespace(main=fail))
+    with pytest.raises(StartError, match="did not take the config"):
+        cluster.deploy(CONFIG)
+    assert "why it failed" in capsys.readouterr().err
+
+
+def test_an_application_that_never_runs_ends_the_wait(states: list[ApplicationStatus]) -> None:
+    states.append(ApplicationStatus.DEPLOYING)
+    with pytest.raises(StartError, match=r"does not run after 0\.1 s"):
+        cluster.wait_until_running(0.1)
