@@ -62,15 +62,15 @@ def backend(handler: type[Quiet]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def haproxy(config: Path, port: int) -> Iterator[None]:
-    """HAProxy over the config, as soon as it listens at the port."""
-    process = subprocess.Popen([get_haproxy_binary(), "-q", "-db", "-f", str(config)])
+def haproxy(config: Path, port: int, *arguments: str) -> Iterator[int]:
+    """HAProxy over the config, as soon as somebody listens at the port; yields its pid."""
+    process = subprocess.Popen([get_haproxy_binary(), "-q", "-db", "-f", str(config), *arguments])
     try:
         for _ in range(100):
             with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
                 break
             threading.Event().wait(0.05)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(10)

