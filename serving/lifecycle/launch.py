@@ -19,13 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serving.lifecycle.front_end import HOST_VARIABLE, drain_front_ends
-from serving.lifecycle.lock import LOCK, RUNS, take_lock
+from serving.lifecycle.lock import ADDRESS, LOCK, RUNS, take_lock
 from serving.lifecycle.preflight import Plan, StartError, check_memory, check_ports, read_config
-from serving.lifecycle.processes import end_processes, is_there, marked_environment, name, our_processes
+from serving.lifecycle.processes import end_processes, is_there, marked_environment, our_processes, vital_processes
 from serving.middleware.keys import key_header
 from serving.settings import PROJECT
 
 LOG = RUNS / "service.log"
+LOGS = RUNS / "ray" / "session_latest" / "logs"
 
 # Threads instead of processes where Serve offers the choice, and HAProxy in front instead of a Python proxy.
 FAST_MODE = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
@@ -53,6 +54,7 @@ PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30", "RAY_SERVE_QUEUE_LENGT
 CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | NARROWED | RETRIES
 
 START_SECONDS = 180
+VITAL = 2
 
 # While a HAProxy that knows the application takes the place of one that does not, either may get a connection.
 ANSWERS_IN_A_ROW = 5
@@ -70,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # From here on a SIGTERM is handled like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A terminal that is closed; not where nohup says that it does not matter.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     # A background job of a shell is deaf to SIGINT otherwise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -89,10 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(config: Path, plan: Plan, dashboard: bool) -> int:
-    """Start Ray and Serve, and look after them until Ctrl-C.
+    """Start Ray and Serve, and look after them until Ctrl-C; returns the exit status if they end by themselves.
 
     Raises:
-        StartError: a port is taken, the graph does not come up, or Ray ends by itself.
+        StartError: a port is taken, or the graph does not come up.
     """
     left = end_processes()
     if left:
@@ -100,13 +105,14 @@ def serve(config: Path, plan: Plan, dashboard: bool) -> int:
     check_memory(plan)
     check_ports(plan.port)
     began = time.monotonic()
-    command = [sys.executable, "-m", "serving.lifecycle.cluster", str(config.resolve()), f"--patience={START_SECONDS}"]
+    command = [sys.executable, "-m", "serving.lifecycle.cluster", str(config.resolve())]
     try:
+        ADDRESS.unlink(missing_ok=True)
         with LOG.open("w") as log:
             starter = subprocess.Popen(
                 command + ["--dashboard"] * dashboard,
                 cwd=PROJECT,
-                env=marked_environment() | CLUSTER | {HOST_VARIABLE: plan.host},
+                env={"RAY_TMPDIR": ray_folder()} | marked_environment() | CLUSTER | {HOST_VARIABLE: plan.host},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C goes to the whole foreground group; requests in flight are to be finished first.
@@ -115,12 +121,29 @@ def serve(config: Path, plan: Plan, dashboard: bool) -> int:
         wait_until_ready(starter, plan)
         seconds = time.monotonic() - began
         print(f"ready after {seconds:.1f} s, Ctrl-C ends it; try: {example(plan.port)}", flush=True)
-        ray = ray_processes()
-        while all(map(is_there, ray)):
+        ray = vital_processes()
+        while len(ray) == VITAL and all(map(is_there, ray)):
             time.sleep(1)
-        raise StartError("Ray ended by itself; see /tmp/ray/session_latest/logs")
+        print(f"Ray ended by itself; {LOGS} say why", file=sys.stderr)
+        return 1
     finally:
         stop(plan.settings.deadline_seconds)
+
+
+def ray_folder() -> str:
+    """Where Ray keeps sockets and logs, of this user alone; its sockets need a short path. A link to it is in runs/.
+
+    Raises:
+        StartError: somebody else has it.
+    """
+    folder = Path(os.environ.get("RAY_TMPDIR") or f"/tmp/annotator-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if "RAY_TMPDIR" not in os.environ and folder.stat().st_uid != os.getuid():
+        raise StartError(f"{folder} is another user's; set RAY_TMPDIR")
+    link = RUNS / "ray"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder / "ray")
+    return str(folder)
 
 
 def wait_until_ready(starter: "subprocess.Popen[bytes]", plan: Plan) -> None:
@@ -142,18 +165,13 @@ def wait_until_ready(starter: "subprocess.Popen[bytes]", plan: Plan) -> None:
         if good >= ANSWERS_IN_A_ROW and starter.poll() == 0:
             return
         time.sleep(0.1)
-    raise StartError(f"no answer within {START_SECONDS} s; see {LOG} and /tmp/ray/session_latest/logs/serve")
+    raise StartError(f"no answer within {START_SECONDS} s; see {LOG} and {LOGS / 'serve'}")
 
 
 def last_line(log: Path) -> str:
     """What a program that gave up had to say in the end."""
     lines = log.read_text("utf-8", errors="replace").split("\n") if log.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "Serve could not be started")
-
-
-def ray_processes() -> list[int]:
-    """Pids of those processes of Ray without which nothing goes on."""
-    return [pid for pid in our_processes() if name(pid) in ("gcs_server", "raylet")]
 
 
 def answers(request: urllib.request.Request) -> bool:
@@ -175,8 +193,12 @@ def stop(drain_seconds: float) -> None:
     # A second Ctrl-C must not leave half a cluster behind.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    drain_front_ends(our_processes(), drain_seconds)
-    end_processes(patience_s=1)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        drain_front_ends(our_processes, drain_seconds)
+    finally:
+        end_processes(patience_s=1)
+        ADDRESS.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from serving.settings import PROJECT
 
 RUNS = PROJECT / "runs"
 LOCK = RUNS / "service.lock"
+ADDRESS = RUNS / "service.address"
+"""Where Ray listens that the launcher has started; not there while it starts."""
 
 
 def take_lock(lock: TextIO) -> bool:

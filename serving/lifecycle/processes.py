@@ -1,6 +1,6 @@
 """Which processes on this machine belong to the service of this checkout, and how they are ended.
 
-Ray starts some forty processes, and its HAProxy outlives a hard kill and keeps its ports. All of them inherit a mark
+Ray starts some twenty processes, and its HAProxy outlives a hard kill and keeps its ports. All of them inherit a mark
 in their environment, so that exactly ours are found, whatever became of their parents. Linux only.
 """
 
@@ -66,6 +66,11 @@ def end_processes(project: Path = PROJECT, patience_s: float = 5.0) -> list[int]
 def _send(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def vital_processes(project: Path = PROJECT) -> list[int]:
+    """Pids of those processes of Ray without which nothing goes on: two, while a checkout's service runs."""
+    return [pid for pid in our_processes(project) if name(pid) in ("gcs_server", "raylet")]
 
 
 def name(pid: int) -> str:

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.lifecycle.cluster import connect, deploy, wait_until_running
-from serving.lifecycle.lock import launcher
+from serving.lifecycle.cluster import connect, deploy, read_schema, wait_until_running
 from serving.lifecycle.preflight import StartError, read_config
+from serving.lifecycle.processes import vital_processes
 from serving.settings import PROJECT
 
 WAIT_SECONDS = 600
@@ -26,10 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         read_config(options.config)
-        if launcher() is None:
+        config = read_schema(options.config)
+        if not vital_processes():
             raise StartError("no service of this folder runs; make serve starts one")
         connect()
-        deploy(options.config)
+        deploy(config)
         wait_until_running(WAIT_SECONDS)
     except StartError as error:
         print(f"not updated: {error}", file=sys.stderr)

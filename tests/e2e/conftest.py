@@ -73,6 +73,13 @@ class Service:
             threading.Event().wait(0.1)
         raise AssertionError(f"not ready after {START_SECONDS} s: {''.join(self.lines)}")
 
+    def wait_until_complete(self) -> None:
+        """Until the launcher says that every replica runs."""
+        self.wait_until_ready()
+        while not any(line.startswith("ready after") for line in self.lines):
+            assert self.process.poll() is None, "".join(self.lines)
+            threading.Event().wait(0.1)
+
     def press_ctrl_c(self) -> int:
         """What the terminal does: SIGINT to the whole foreground group. Returns the exit status."""
         os.killpg(self.process.pid, signal.SIGINT)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from serving.lifecycle.launch import LOGS
 from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
 from tests.e2e.browser import chromium
@@ -53,7 +54,7 @@ def test_the_page_asks_for_a_key_and_takes_a_right_one(guarded: tuple[Service, P
 
 
 def test_keys_shut_every_route_and_change_without_a_restart(guarded: tuple[Service, Path]) -> None:
-    (served, file), files_of_ray = guarded, Path("/tmp/ray/session_latest/logs")
+    (served, file), files_of_ray = guarded, LOGS
     assert {httpx.get(f"{URL}{route}", timeout=30).status_code for route in ROUTES} == {401}
     page = httpx.get(f"{URL}/", timeout=30)
     files = re.findall(r'"(page/[^"]+)"', page.text)

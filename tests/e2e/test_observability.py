@@ -4,12 +4,12 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from serving.lifecycle.launch import LOGS
 from serving.settings import PROJECT
 
 SECRET = "zyxwv my bank account is 12345"
@@ -91,7 +91,7 @@ def test_no_log_holds_an_utterance(client: httpx.Client) -> None:
     assert client.post("/model", json={"sentences": mark}).status_code == 422
     assert client.post("/v1/annotate", json={"inputs": [mark], "tasks": [mark], mark: mark}).status_code == 422
     assert client.post("/model", content=f'{{"sentences": ["{mark}"').status_code == 400
-    logs = [*Path("/tmp/ray/session_latest/logs").rglob("*"), PROJECT / "runs" / "service.log"]
+    logs = [*LOGS.rglob("*"), PROJECT / "runs" / "service.log"]
     read = [path for path in logs if path.is_file()]
     assert any("Ingress" in path.name for path in read)
     assert [path for path in read if mark in path.read_text("utf-8", "replace")] == []

@@ -108,9 +108,7 @@ def test_what_a_killed_run_left_is_ended_by_the_next_start_and_by_stop() -> None
 
 def test_make_stop_ends_a_running_service_in_order_and_it_is_not_ready_meanwhile() -> None:
     served = Service(["make", "serve", "CONFIG=configs/serve/fused.yaml"])
-    served.wait_until_ready()
-    while not served.lines:  # the second replica may still be on its way
-        time.sleep(0.1)
+    served.wait_until_complete()
     with ThreadPoolExecutor() as pool:
         in_flight = pool.submit(httpx.post, f"{URL}/model", json={"sentences": LONG}, timeout=60)
         time.sleep(0.5)

@@ -3,18 +3,17 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
 
+from serving.lifecycle.launch import LOGS
 from serving.lifecycle.processes import our_processes
 from serving.settings import PROJECT
 from tests.e2e.conftest import URL, Service
 
-LOGS = Path("/tmp/ray/session_latest/logs/serve")
 SECRET = "what-a-user-said"
 
 
@@ -79,7 +78,7 @@ def test_a_log_line_has_the_id_of_its_request_and_no_utterance(traced: httpx.Cli
     assert answer.headers["x-request-id"] == "turn-42"
 
     def text() -> str:
-        return "".join(path.read_text("utf-8") for path in LOGS.glob("*Ingress*"))
+        return "".join(path.read_text("utf-8") for path in (LOGS / "serve").glob("*Ingress*"))
 
     def logged() -> bool:
         lines = [json.loads(line) for line in text().splitlines() if line.startswith("{") and line.endswith("}")]

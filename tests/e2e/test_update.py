@@ -18,9 +18,10 @@ from tests.e2e.processes import replicas
 CONFIG = PROJECT / "serve_config.yaml"
 DEPLOY_UNCHECKED = """
 import sys
-from serving.lifecycle.cluster import connect, deploy
+from pathlib import Path
+from serving.lifecycle.cluster import connect, deploy, read_schema
 connect()
-deploy(sys.argv[1])
+deploy(read_schema(Path(sys.argv[1])))
 """
 RULED = next(task for task in TASKS if task.rule)
 

@@ -72,7 +72,7 @@ def running(config: Path) -> Iterator[Service]:
     command = [sys.executable, "-m", "serving.lifecycle.launch", str(config)]
     served = Service(command, {"PYTHONPATH": str(PROJECT)})
     try:
-        served.wait_until_ready()
+        served.wait_until_complete()
         yield served
     finally:
         if served.process.poll() is None:

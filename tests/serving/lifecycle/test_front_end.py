@@ -120,13 +120,13 @@ def test_draining_waits_for_those_in_flight_also_with_a_haproxy_that_was_replace
             with haproxy(config, port, "-sf", str(old), "-x", admin) as new:
                 while Drain(Path(admin)).pid() != new:
                     time.sleep(0.05)
-                draining = pool.submit(drain_front_ends, [old, new], 20)
+                draining = pool.submit(drain_front_ends, lambda: [old, new], 20)
                 time.sleep(0.3)
                 assert not draining.done()
                 refused = httpx.get(f"http://127.0.0.1:{port}/another")
                 assert (refused.status_code, refused.json()["error"]["type"]) == (503, "unavailable")
                 Slow.may_answer.set()
-                assert draining.result(10) is None
+                assert draining.result(10)
                 assert in_flight.result(1).text == "done"
 
 
