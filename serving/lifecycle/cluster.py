@@ -58,7 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = read_schema(options.config)
         start_ray(options.dashboard)
         connect()
-        serve.start(config.proxy_location, config.http_options.model_dump())
+        serve.start(
+            config.proxy_location,
+            config.http_options.model_dump(),
+            config.grpc_options.model_dump(),
+            controller_options=config.controller_options,
+        )
         deploy(config)
         wait_until_running(options.patience)
     except StartError as error:

@@ -6,8 +6,6 @@ python -m tests.e2e.imported_modules
 import json
 from typing import Any
 
-import ray
-
 from serving.lifecycle.cluster import connect
 
 
@@ -21,6 +19,8 @@ def top_level_modules(_: Any) -> list[str]:
 def main() -> None:
     """Connect, ask every replica, print."""
     connect()
+    import ray  # not before: it reads the environment
+
     names = [name for name in ray.util.list_named_actors() if name.startswith("SERVE_REPLICA::")]
     asked: dict[str, Any] = {
         name: ray.get_actor(name, namespace="serve").__ray_call__.remote(top_level_modules) for name in names

@@ -48,7 +48,7 @@ def spans() -> list[dict[str, Any]]:
     """What Serve's exporter has written: one JSON object behind the other."""
     found: list[dict[str, Any]] = []
     decoder = json.JSONDecoder()
-    for path in (LOGS / "spans").glob("*"):
+    for path in (LOGS / "serve" / "spans").glob("*"):
         text = path.read_text("utf-8").strip()
         while text:
             try:
