@@ -284,16 +284,15 @@ def test_soak(service: Service, figure: Figure, long: bool, wrong_answers: Wrong
 def test_drain(service: Service, figure: Figure) -> None:
     """Last, for it ends the service."""
 
-    async def ask() -> tuple[float, Record]:
+    async def ask() -> tuple[float, float, Record]:
         load = asyncio.create_task(put_load([post([line] * 8) for line in LINES], 16, 8))
         await asyncio.sleep(2)
         asked = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        return asked, await load
+        assert await asyncio.to_thread(service.wait) == 0
+        return asked, time.monotonic() - asked, await load
 
-    asked, record = asyncio.run(ask())
-    assert service.wait() == 0
-    ended = time.monotonic() - asked
+    asked, ended, record = asyncio.run(ask())
     assert our_processes() == []
     in_flight = [reply for reply in record.replies if reply.sent < asked]
     later = [reply.status for reply in record.replies if reply.sent >= asked]
