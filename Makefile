@@ -62,6 +62,7 @@ train: $(VENV)/all.installed
 	$(BIN)/python -m training.calibrate models/full $(DATA)
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite.yaml
 	$(BIN)/python -m training.train $(DATA) --config configs/training/chat.yaml --work runs/chat --out models/lite
+	$(BIN)/python -m training.train $(DATA) --config configs/training/mend.yaml --work runs/mend --out models/lite
 	$(BIN)/python -m training.quantize models/lite $(DATA)
 	$(BIN)/python -m training.calibrate models/lite $(DATA)
 
