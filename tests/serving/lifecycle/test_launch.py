@@ -1,3 +1,4 @@
+import os
 import shutil
 import socket
 import subprocess
@@ -158,3 +159,18 @@ def test_a_wrong_variable_is_named(
     said = cannot_start(capsys, CONFIG)
     assert named in said
     assert variable != "ANNOTATOR_API_KEYS" or value not in said
+
+
+def test_ray_gets_a_folder_of_this_user_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(launch, "RUNS", tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "ours"))
+    assert launch.ray_folder() == str(tmp_path / "ours")
+    assert (tmp_path / "ray").readlink() == tmp_path / "ours" / "ray"
+    monkeypatch.delenv("RAY_TMPDIR")
+    somebody = os.getuid() + 4242
+    monkeypatch.setattr(os, "getuid", lambda: somebody)
+    try:
+        with pytest.raises(StartError, match=r"is another user's; set RAY_TMPDIR"):
+            launch.ray_folder()
+    finally:
+        Path(f"/tmp/annotator-{somebody}").rmdir()
