@@ -22,6 +22,7 @@ from typing import Any
 
 from serving.lifecycle.lock import ADDRESS
 from serving.lifecycle.preflight import StartError
+from serving.lifecycle.processes import vital_processes
 
 # Ray reads these once, when it is imported. Whoever has no token is not let in, unless the environment says otherwise;
 # and Ray must not make the machine's other address of the loopback, on which alone it listens (the name is of other
@@ -45,6 +46,8 @@ FAILED = (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY)
 FAILED_SECONDS = 10
 """A replica that is late fails a deployment, and comes all the same."""
 PAUSE_SECONDS = 0.5
+RUNNING_SECONDS = 170
+"""Less than the launcher waits for an answer: what does not run has a better reason than that."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,12 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Start Ray on this machine alone, and an application on it.")
     parser.add_argument("config", type=Path, help="Serve's config")
     parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard, and all that comes with it")
-    parser.add_argument("--patience", type=float, default=170, help="seconds until it must run (%(default)s)")
     options = parser.parse_args(arguments)
     try:
         config = read_schema(options.config)
-        start_ray(options.dashboard)
-        connect()
+        join(start_ray(options.dashboard))
         serve.start(
             config.proxy_location,
             config.http_options.model_dump(),
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             controller_options=config.controller_options,
         )
         deploy(config)
-        wait_until_running(options.patience)
+        wait_until_running(RUNNING_SECONDS)
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -85,21 +86,27 @@ def read_schema(path: Path) -> ServeDeploySchema:
         raise StartError(f"{path}: {'.'.join(map(str, first['loc']))}: {_one_line(first['msg'])}") from error
 
 
-def start_ray(dashboard: bool) -> None:
-    """Start a cluster of this machine alone; whoever wants in needs the token that Ray keeps in the home folder."""
+def start_ray(dashboard: bool) -> str:
+    """Start a cluster of this machine alone; whoever wants in needs the token that Ray keeps in the home folder.
+
+    Returns:
+        The address to join it at, which from now on `connect` finds too.
+    """
     old_mask = os.umask(0o077)  # Ray would let everybody read it
     with contextlib.redirect_stdout(io.StringIO()):  # it prints the token
         ray_cli.main(["get-auth-token", "--generate"], standalone_mode=False)
     os.umask(old_mask)
-    address = f"{LOOPBACK}:{_free_port()}"
-    arguments = ["start", "--head", f"--node-ip-address={LOOPBACK}", f"--port={address.rpartition(':')[2]}"]
+    port = _free_port()
+    arguments = ["start", "--head", f"--node-ip-address={LOOPBACK}", f"--port={port}"]
     arguments += ["--disable-usage-stats", f"--include-dashboard={dashboard}"]
     if not dashboard:
         os.environ["RAY_START_HOOK"] = f"serving.lifecycle.cluster.{leave_out.__name__}"
     # Ray would otherwise warn of a cluster that the environment names.
     os.environ.pop("RAY_ADDRESS", None)
     ray_cli.main(arguments, standalone_mode=False)
+    address = f"{LOOPBACK}:{port}"
     ADDRESS.write_text(address, "utf-8")
+    return address
 
 
 def leave_out(parameters: Any, _head: bool) -> None:
@@ -113,12 +120,23 @@ def connect() -> None:
     """Join the cluster that `make serve` has started.
 
     Raises:
-        StartError: it cannot be reached.
+        StartError: there is none, or it cannot be reached.
     """
+    if not vital_processes():
+        raise StartError("no service of this folder runs; make serve starts one")
     try:
         address = ADDRESS.read_text("utf-8")
     except FileNotFoundError:
         raise StartError("the service is still starting") from None
+    join(address)
+
+
+def join(address: str) -> None:
+    """Make this process part of the cluster that listens there.
+
+    Raises:
+        StartError: it cannot be reached.
+    """
     try:
         ray.init(address, namespace="serve", log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, RayError) as error:

@@ -21,7 +21,14 @@ from pathlib import Path
 from serving.lifecycle.front_end import HOST_VARIABLE, drain_front_ends
 from serving.lifecycle.lock import ADDRESS, LOCK, RUNS, take_lock
 from serving.lifecycle.preflight import Plan, StartError, check_memory, check_ports, read_config
-from serving.lifecycle.processes import end_processes, is_there, marked_environment, our_processes, vital_processes
+from serving.lifecycle.processes import (
+    VITAL,
+    end_processes,
+    is_there,
+    marked_environment,
+    our_processes,
+    vital_processes,
+)
 from serving.middleware.keys import key_header
 from serving.settings import PROJECT
 
@@ -54,12 +61,10 @@ PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30", "RAY_SERVE_QUEUE_LENGT
 CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | NARROWED | RETRIES
 
 START_SECONDS = 180
-VITAL = 2
 
 # While a HAProxy that knows the application takes the place of one that does not, either may get a connection.
 ANSWERS_IN_A_ROW = 5
 
-STOP_SECONDS = 90
 EXAMPLE = {"sentences": ["i love you"]}
 
 
@@ -97,7 +102,7 @@ def serve(config: Path, plan: Plan, dashboard: bool) -> int:
     """Start Ray and Serve, and look after them until Ctrl-C; returns the exit status if they end by themselves.
 
     Raises:
-        StartError: a port is taken, or the graph does not come up.
+        StartError: a port or Ray's folder is taken, or the graph does not come up.
     """
     left = end_processes()
     if left:
@@ -106,13 +111,14 @@ def serve(config: Path, plan: Plan, dashboard: bool) -> int:
     check_ports(plan.port)
     began = time.monotonic()
     command = [sys.executable, "-m", "serving.lifecycle.cluster", str(config.resolve())]
+    variables = CLUSTER | {"RAY_TMPDIR": ray_folder(), HOST_VARIABLE: plan.host}
     try:
         ADDRESS.unlink(missing_ok=True)
         with LOG.open("w") as log:
             starter = subprocess.Popen(
                 command + ["--dashboard"] * dashboard,
                 cwd=PROJECT,
-                env={"RAY_TMPDIR": ray_folder()} | marked_environment() | CLUSTER | {HOST_VARIABLE: plan.host},
+                env=marked_environment() | variables,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C goes to the whole foreground group; requests in flight are to be finished first.
@@ -122,7 +128,7 @@ def serve(config: Path, plan: Plan, dashboard: bool) -> int:
         seconds = time.monotonic() - began
         print(f"ready after {seconds:.1f} s, Ctrl-C ends it; try: {example(plan.port)}", flush=True)
         ray = vital_processes()
-        while len(ray) == VITAL and all(map(is_there, ray)):
+        while len(ray) == len(VITAL) and all(map(is_there, ray)):
             time.sleep(1)
         print(f"Ray ended by itself; {LOGS} say why", file=sys.stderr)
         return 1
@@ -136,9 +142,10 @@ def ray_folder() -> str:
     Raises:
         StartError: somebody else has it.
     """
-    folder = Path(os.environ.get("RAY_TMPDIR") or f"/tmp/annotator-{os.getuid()}")
+    chosen = os.environ.get("RAY_TMPDIR")
+    folder = Path(chosen or f"/tmp/annotator-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    if "RAY_TMPDIR" not in os.environ and folder.stat().st_uid != os.getuid():
+    if not chosen and folder.stat().st_uid != os.getuid():
         raise StartError(f"{folder} is another user's; set RAY_TMPDIR")
     link = RUNS / "ray"
     link.unlink(missing_ok=True)
@@ -189,7 +196,7 @@ def example(port: int) -> str:
 
 
 def stop(drain_seconds: float) -> None:
-    """Refuse new requests, finish those in flight, then end all processes: nothing that they hold is missed."""
+    """Refuse new requests, finish those in flight, then end all processes."""
     # A second Ctrl-C must not leave half a cluster behind.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -15,6 +15,9 @@ from serving.settings import PROJECT
 
 MARK = "ANNOTATOR_SERVICE"
 
+# Without these of Ray's processes nothing goes on.
+VITAL = ("gcs_server", "raylet")
+
 
 def marked_environment(project: Path = PROJECT) -> dict[str, str]:
     """The environment for a process whose descendants are to be found again."""
@@ -69,8 +72,8 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 
 def vital_processes(project: Path = PROJECT) -> list[int]:
-    """Pids of those processes of Ray without which nothing goes on: two, while a checkout's service runs."""
-    return [pid for pid in our_processes(project) if name(pid) in ("gcs_server", "raylet")]
+    """Pids of the `VITAL` processes of a checkout's service, one of each while it runs."""
+    return [pid for pid in our_processes(project) if name(pid) in VITAL]
 
 
 def name(pid: int) -> str:

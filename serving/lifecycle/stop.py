@@ -7,9 +7,11 @@ import os
 import signal
 import time
 
-from serving.lifecycle.launch import STOP_SECONDS
 from serving.lifecycle.lock import launcher
 from serving.lifecycle.processes import end_processes
+
+# Longer than the launcher waits for requests in flight and then for its processes.
+STOP_SECONDS = 90
 
 
 def main() -> None:

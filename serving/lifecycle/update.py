@@ -13,7 +13,6 @@ from pathlib import Path
 
 from serving.lifecycle.cluster import connect, deploy, read_schema, wait_until_running
 from serving.lifecycle.preflight import StartError, read_config
-from serving.lifecycle.processes import vital_processes
 from serving.settings import PROJECT
 
 WAIT_SECONDS = 600
@@ -27,8 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         read_config(options.config)
         config = read_schema(options.config)
-        if not vital_processes():
-            raise StartError("no service of this folder runs; make serve starts one")
         connect()
         deploy(config)
         wait_until_running(WAIT_SECONDS)

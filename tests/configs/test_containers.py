@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from serving.lifecycle.front_end import HOST_VARIABLE
-from serving.lifecycle.launch import STOP_SECONDS
 from serving.lifecycle.preflight import read_config
+from serving.lifecycle.stop import STOP_SECONDS
 from serving.settings import ENVIRONMENT_PREFIX, PROJECT, Settings
 from tests.configs.dashboard import FOLDER, SOURCE
 

@@ -4,9 +4,9 @@ import importlib.util
 import shlex
 from pathlib import Path
 
-from serving.lifecycle.launch import STOP_SECONDS
 from serving.lifecycle.lock import RUNS
 from serving.lifecycle.preflight import read_config
+from serving.lifecycle.stop import STOP_SECONDS
 from serving.settings import PROJECT, Settings
 
 UNIT = (PROJECT / "configs" / "systemd" / "annotator.service").read_text("utf-8")

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.lifecycle.processes import end_processes, marked_environment, our_processes
+from serving.lifecycle.processes import end_processes, marked_environment, name, our_processes
 from serving.settings import PROJECT
 from tests.e2e.conftest import URL, Service
 
@@ -47,14 +47,7 @@ def readiness(goes_on: Callable[[], bool]) -> Iterator[httpx.Response]:
 
 
 def haproxies() -> list[int]:
-    return [pid for pid in our_processes() if name_of(pid) == "haproxy"]
-
-
-def name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:  # it has ended meanwhile
-        return ""
+    return [pid for pid in our_processes() if name(pid) == "haproxy"]
 
 
 @pytest.fixture

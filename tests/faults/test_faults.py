@@ -1,7 +1,6 @@
 """Faults against the real service, a figure each."""
 
 import asyncio
-import contextlib
 import json
 import os
 import random
@@ -10,12 +9,10 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 
-from benchmarks.processes import memory_mb as proportional_mb
 from serving.lifecycle.processes import our_processes
 from tests.e2e.conftest import URL, Service
 from tests.e2e.contract import assert_contract, chat_lines
@@ -23,40 +20,11 @@ from tests.e2e.processes import commands
 from tests.faults.app import HANG, POISON
 from tests.faults.conftest import Figure
 from tests.faults.load import PORT, Record, percentile, post, put_load, send_once
+from tests.faults.usage import memory_mb, open_files, processes, pss_mb
 
 LINES = chat_lines()
 REQUESTS = [post([line]) for line in LINES]
 WrongAnswers = Callable[[Record], int]
-
-
-def processes(name: str) -> list[int]:
-    """Pids of the service whose command begins so; Ray writes the name of a replica there."""
-    return [pid for pid, command in commands().items() if command.startswith(name) or f"/{name} " in command]
-
-
-def memory_mb(pids: list[int]) -> float:
-    """Resident memory that they share with nobody, in MB."""
-    total = 0
-    for pid in pids:
-        try:
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
-    return total / 1000
-
-
-def pss_mb(pids: list[int]) -> dict[int, float]:
-    """Memory of each in MB; of what several share, its part."""
-    found = {}
-    for pid in pids:
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            found[pid] = proportional_mb(pid)
-    return found
-
-
-def open_files(pids: list[int]) -> int:
-    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 
 
 def seconds_until_answers(client: httpx.Client, least: int = 10, patience: float = 120) -> float:

@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from serving.lifecycle import launch, preflight
-from serving.lifecycle.lock import take_lock
 from serving.lifecycle.preflight import StartError, check_memory, check_ports, read_config
 from serving.settings import PROJECT
 from tests.haproxy import Quiet, backend
@@ -92,13 +91,6 @@ def test_a_taken_port_is_named() -> None:
         port = other.getsockname()[1]
         with pytest.raises(StartError, match=f"port {port} is taken"):
             check_ports(port)
-
-
-def test_only_one_launcher_a_checkout(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with path.open("a+") as first, path.open("a+") as second:
-        assert take_lock(first)
-        assert not take_lock(second)
 
 
 def test_ready_means_several_good_answers_in_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
