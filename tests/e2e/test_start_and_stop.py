@@ -21,7 +21,7 @@ from tests.e2e.conftest import URL, Service
 
 SERVE = str(Path(sys.executable).with_name("serve"))
 RAY = str(Path(sys.executable).with_name("ray"))
-
+DASHBOARD = "http://127.0.0.1:8265"
 
 # A request that takes seconds.
 LONG = [f"tell me more about the number {i}" for i in range(4096)]
@@ -116,6 +116,20 @@ def test_make_stop_ends_a_running_service_in_order_and_it_is_not_ready_meanwhile
     for answer in refused:
         assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
     assert served.wait() == 0
+    assert our_processes() == []
+
+
+def test_with_the_dashboard_rays_own_tools_find_the_service() -> None:
+    served = Service(["make", "serve", "CONFIG=configs/serve/fused.yaml", "DASHBOARD=1"])
+    try:
+        served.wait_until_complete()
+        assert answers()
+        assert httpx.get(f"{DASHBOARD}/api/version", timeout=30).status_code == 401
+        environment = os.environ | {"RAY_AUTH_MODE": "token"}
+        status = subprocess.run([SERVE, "status"], env=environment, capture_output=True, timeout=60, check=True)
+        assert b"RUNNING" in status.stdout
+    finally:
+        served.press_ctrl_c()
     assert our_processes() == []
 
 

@@ -1,5 +1,7 @@
 """Changes of user_config while the service answers."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -30,6 +32,13 @@ def update(config: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", "update", f"CONFIG={config}"], cwd=PROJECT, capture_output=True, text=True, timeout=120
     )
+
+
+def status() -> dict[str, Any]:
+    """What `make status` says of the application."""
+    done = subprocess.run(["make", "status"], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True)
+    application: dict[str, Any] = yaml.safe_load(done.stdout)["applications"]["annotator"]
+    return application
 
 
 class Traffic:
@@ -118,10 +127,35 @@ def test_user_config_changes_under_traffic_without_a_restart_or_a_failed_request
     assert traffic.failures == []
 
 
+def test_an_update_that_finds_no_room_and_is_given_up_leaves_what_runs(
+    client: httpx.Client, service: str, tmp_path: Path
+) -> None:
+    before = set(replicas())
+    config = yaml.safe_load(CONFIG.read_text("utf-8"))
+    (tokenizer,) = (d for d in config["applications"][0]["deployments"] if d["name"] == "Tokenizer")
+    tokenizer["ray_actor_options"]["num_cpus"] = 1000
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    traffic = Traffic(service)
+    try:
+        updating = subprocess.Popen(["make", "update", f"CONFIG={path}"], cwd=PROJECT, start_new_session=True)
+        while status()["deployments"]["Tokenizer"]["status"] != "UPDATING":
+            assert updating.poll() is None
+        os.killpg(updating.pid, signal.SIGINT)
+        assert updating.wait(60) != 0
+        back = update(CONFIG)
+        assert (back.returncode, back.stdout) == (0, "updated\n"), back.stderr
+    finally:
+        traffic.stop()
+    assert client.get("/ready").status_code == 200
+    assert before <= set(replicas())
+    assert traffic.answers > 20
+    assert traffic.failures == []
+
+
 def test_make_status_shows_the_state_of_every_deployment(service: str) -> None:
     del service
-    done = subprocess.run(["make", "status"], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True)
-    application = yaml.safe_load(done.stdout)["applications"]["annotator"]
+    application = status()
     assert application["status"] == "RUNNING"
     assert {deployment["status"] for deployment in application["deployments"].values()} == {"HEALTHY"}
     assert {"Ingress", "Encoder", *(f"Head_{task.name}" for task in TASKS)} <= set(application["deployments"])

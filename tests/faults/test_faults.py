@@ -231,7 +231,7 @@ def test_a_replica_that_hangs_is_replaced(client: httpx.Client, figure: Figure) 
 
 def test_soak(service: Service, figure: Figure, long: bool, wrong_answers: WrongAnswers) -> None:
     # What is filled once, such as Ray's tables of metrics, is full after some minutes.
-    warm_up, seconds = (180, 1200) if long else (5, 30)
+    warm_up, seconds = (180, 1200) if long else (10, 120)
     asyncio.run(put_load(REQUESTS, 8, warm_up, pause=0.02))
     before = pss_mb(our_processes())
     record = asyncio.run(put_load(REQUESTS, 8, seconds, pause=0.02))
