@@ -1,5 +1,6 @@
 """`annotator annotate`: texts from anywhere, annotations to anywhere."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from annotator.exits import Exit, Failure, told_in_one_line
-from annotator.options import JsonOption, KeyOption, ModelOption, TasksOption, ThreadsOption, examples, places
+from annotator.options import JsonOption, KeyOption, ModelOption, TasksOption, ThreadsOption, examples, places, refuse
 
 if TYPE_CHECKING:
     from annotator.bulk import Item
     from annotator.engines import Engine
 
-# A path component may have no more characters.
+# A path component may have no more bytes.
 LONGEST_NAME = 255
 
 EXAMPLES = examples(
@@ -70,19 +71,21 @@ def annotate(
     Files are streamed: they may be larger than memory.
     What is written with --out may be broken off at any moment and goes on with --resume.
     """
-    from annotator.engines import LocalEngine, ServiceEngine, cores
+    from annotator.engines import LOCAL_TEXTS, SERVICE_TEXTS, LocalEngine, ServiceEngine, cores
 
+    if url:
+        refuse(
+            {"--model": model, "--tasks": tasks, "--threads": threads}, "goes without --url: the service has its own"
+        )
     with told_in_one_line():
         source = source_of(texts or [], input_, format_, column)
         if resume and (out is None or source.path is None):
             raise Failure("--resume needs --input FILE and --out FILE", Exit.USAGE)
         engine: Engine
         if url:
-            engine = ServiceEngine(url, key, task or [])
+            engine = ServiceEngine(url, key, task or [], batch or SERVICE_TEXTS)
         else:
-            engine = LocalEngine(*places(model, tasks), task or [], threads or cores())
-        if batch:
-            engine.texts = batch
+            engine = LocalEngine(*places(model, tasks), task or [], threads or cores(), batch or LOCAL_TEXTS)
         if out:
             to_file(source, engine, out, all_scores, resume, overwrite)
         elif source.on_screen and not json:
@@ -122,8 +125,9 @@ def source_of(texts: Sequence[str], file: Path | None, format_: str | None, colu
         raise Failure("texts or --input, not both", Exit.USAGE)
     if not texts and not file and sys.stdin.isatty():
         raise Failure("nothing to annotate: give a text, --input FILE, or pipe lines into it", Exit.USAGE)
-    if len(texts) == 1 and len(texts[0]) < LONGEST_NAME and Path(texts[0]).is_file():
-        raise Failure(f"{texts[0]} is a file: --input {texts[0]} annotates its lines", Exit.USAGE)
+    for text in texts:
+        if len(os.fsencode(text)) <= LONGEST_NAME and Path(text).is_file():
+            raise Failure(f"{text} is a file: --input {text} annotates its lines", Exit.USAGE)
     if texts and texts != ["-"]:
         return Source([(text, {DEFAULT_COLUMN: text}) for text in texts], len(texts), on_screen=True)
     path = file or STDIN
@@ -138,7 +142,7 @@ def to_file(source: Source, engine: "Engine", out: Path, all_scores: bool, resum
     from annotator.results import FORMATS, results_for
 
     began = time.monotonic()
-    name = out.suffix.removeprefix(".")
+    name = out.suffix.lower().removeprefix(".")
     if name not in FORMATS:
         raise Failure(f"{out}: its name must end in one of .{', .'.join(FORMATS)}", Exit.USAGE)
     results = results_for(name, engine.labels, all_scores, source.path if source.format == "parquet" else None)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from annotator.errors import BY_STATUS, Refused, UnexpectedAnswer
+from annotator.errors import BY_STATUS, Refused, Unavailable, UnexpectedAnswer
 
 
 class _Answer(BaseModel):
@@ -68,9 +68,10 @@ def refusal(response: httpx.Response) -> Refused:
         error = body["error"] if isinstance(body, dict) and isinstance(body.get("error"), dict) else {}
     except ValueError:
         pass
-    kind = BY_STATUS.get(response.status_code, Refused)
+    type_ = str(error.get("type", ""))
+    kind = Unavailable if type_ == Unavailable.TYPE else BY_STATUS.get(response.status_code, Refused)
     message = str(error.get("message") or f"{response.status_code} {response.reason_phrase} from {response.url}")
-    return kind(response.status_code, str(error.get("type", "")), message, retry_after(response))
+    return kind(response.status_code, type_, message, retry_after(response))
 
 
 def retry_after(response: httpx.Response) -> float | None:

@@ -15,7 +15,21 @@ from annotator.errors import CallError, DeadlineExceeded, NoConnection, Unexpect
 
 T = TypeVar("T")
 Outcome = httpx.Response | httpx.TransportError | None
-Steps = Generator[httpx.Request | float, Outcome, T]
+
+
+@dataclass(frozen=True)
+class Send:
+    """A request that is to be sent; its whole answer must be here within so many seconds."""
+
+    request: httpx.Request
+    within_s: float
+
+    def late(self) -> httpx.TimeoutException:
+        """What comes of it otherwise."""
+        return httpx.ReadTimeout(f"no answer within {self.within_s:g} s", request=self.request)
+
+
+Steps = Generator[Send | float, Outcome, T]
 """A call that knows no sockets: it asks to send a request or to wait some seconds, and is told what came of it."""
 
 
@@ -54,7 +68,11 @@ class Calls:
     """
 
     def __init__(self, http: httpx.Client | httpx.AsyncClient, url: str, key: str | None, patience: Patience) -> None:
-        if httpx.URL(url).scheme not in ("http", "https"):
+        try:
+            scheme = httpx.URL(url).scheme
+        except httpx.InvalidURL as error:
+            raise ValueError(f"{url} is no address of a service: {error}") from error
+        if scheme not in ("http", "https"):
             raise ValueError(f"{url} is no address of a service: it begins with http:// or https://")
         self._build_request = http.build_request
         self._url = url.rstrip("/")
@@ -93,9 +111,11 @@ class Calls:
         content = None if body is None else json.dumps(body)
         for attempt in count(1):
             left = max(end - time.monotonic(), 0.001)
-            outcome = yield self._build_request(
+            # httpx has this time for each step by itself: it ends what hangs, and not what drips.
+            request = self._build_request(
                 method, self._url + path, content=content, headers=self._headers, timeout=left
             )
+            outcome = yield Send(request, left)
             try:
                 return self._content(outcome)
             except CallError as error:
@@ -109,7 +129,7 @@ class Calls:
         if isinstance(outcome, httpx.TimeoutException):
             raise DeadlineExceeded(f"no answer from {self._url} within {self._patience.deadline_s:g} s") from outcome
         if not isinstance(outcome, httpx.Response):
-            raise NoConnection(f"no service answers at {self._url}: {outcome}") from outcome
+            raise NoConnection(self._url, outcome) from outcome
         if not outcome.is_success:
             raise refusal(outcome)
         try:

@@ -4,21 +4,24 @@
         for annotation in client.annotate(["i love you", "who painted it"]):
             print({task: answer.label for task, answer in annotation.tasks.items()})
 
-Texts go out in batches. What passes (429, 503, a broken connection) is tried again within the deadline, after the
-seconds that Retry-After names.
+Texts go out in batches. What passes (429, 503, a replica that went away, a broken connection) is tried again within
+the deadline, after the seconds that Retry-After names.
 """
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import Future
+from contextvars import copy_context
 from itertools import islice
 from typing import Self, TypeVar, Unpack
 
 import httpx
 
 from annotator.answers import Annotation, TaskInfo, Weights
-from annotator.calls import Calls, Options, Outcome, Patience, Steps
+from annotator.calls import Calls, Options, Outcome, Patience, Send, Steps
 
 __all__ = ["DEFAULT_URL", "Annotation", "AsyncClient", "Client", "Options", "Patience", "TaskInfo", "Weights"]
 
@@ -74,14 +77,26 @@ class Client(Calls):
             result: T = done.value
             return result
 
-    def _do(self, step: httpx.Request | float) -> Outcome:
-        if not isinstance(step, httpx.Request):
+    def _do(self, step: Send | float) -> Outcome:
+        if not isinstance(step, Send):
             time.sleep(step)
             return None
+        # A thread of its own, since a blocking read can be bounded but a sequence of them cannot. One that is given
+        # up ends with its connection, and keeps no program from ending.
+        answer: Future[httpx.Response] = Future()
+        threading.Thread(target=copy_context().run, args=(self._send, step.request, answer), daemon=True).start()
         try:
-            return self._http.send(step)
+            return answer.result(step.within_s)
+        except TimeoutError:
+            return step.late()
         except httpx.TransportError as error:
             return error
+
+    def _send(self, request: httpx.Request, answer: "Future[httpx.Response]") -> None:
+        try:
+            answer.set_result(self._http.send(request))
+        except BaseException as error:
+            answer.set_exception(error)
 
     def __enter__(self) -> Self:
         return self
@@ -157,12 +172,15 @@ class AsyncClient(Calls):
             result: T = done.value
             return result
 
-    async def _do(self, step: httpx.Request | float) -> Outcome:
-        if not isinstance(step, httpx.Request):
+    async def _do(self, step: Send | float) -> Outcome:
+        if not isinstance(step, Send):
             await asyncio.sleep(step)
             return None
         try:
-            return await self._http.send(step)
+            async with asyncio.timeout(step.within_s):
+                return await self._http.send(step.request)
+        except TimeoutError:
+            return step.late()
         except httpx.TransportError as error:
             return error
 

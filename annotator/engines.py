@@ -39,9 +39,11 @@ class Engine(Protocol):
 class LocalEngine:
     """The graph in this process."""
 
-    texts, calls = LOCAL_TEXTS, 1
+    calls = 1
 
-    def __init__(self, model: Path, tasks_file: Path, tasks: Sequence[str], threads: int) -> None:
+    def __init__(
+        self, model: Path, tasks_file: Path, tasks: Sequence[str], threads: int, texts: int = LOCAL_TEXTS
+    ) -> None:
         from graph.model_directory import ModelDirectory
         from graph.pipeline import load_pipeline
 
@@ -54,6 +56,7 @@ class LocalEngine:
         )
         self.labels: Labels = {task.name: task.labels for task in chosen}
         self.version = opened.version
+        self.texts = texts
 
     def __call__(self, texts: Sequence[str]) -> list[Annotation]:
         """See `Engine`."""
@@ -63,12 +66,13 @@ class LocalEngine:
 class ServiceEngine:
     """A service that runs already, here or elsewhere."""
 
-    texts, calls = SERVICE_TEXTS, SERVICE_CALLS
+    calls = SERVICE_CALLS
 
-    def __init__(self, url: str, key: str | None, tasks: Sequence[str]) -> None:
+    def __init__(self, url: str, key: str | None, tasks: Sequence[str], texts: int = SERVICE_TEXTS) -> None:
         from annotator.client import Client
 
-        self._client = Client(url, key=key, batch=SERVICE_TEXTS)
+        self.texts = texts
+        self._client = Client(url, key=key, batch=texts)
         served = {task.name: task.labels for task in self._client.tasks()}
         check_names(tasks, served)
         self.labels: Labels = {name: labels for name, labels in served.items() if not tasks or name in tasks}

@@ -8,11 +8,14 @@ CallError
     ├── MalformedRequest    400
     ├── Unauthorized        401
     ├── NotFound            404
+    ├── WrongMethod         405
+    ├── TooSlow             408
     ├── TooLarge            413
     ├── InvalidField        422
     ├── RateLimited         429  waited for and tried again, as Retry-After says
+    ├── HeadersTooLarge     431
     ├── ServiceFailed       500
-    ├── Unavailable         503  waited for and tried again, as Retry-After says
+    ├── Unavailable         503  waited for and tried again, as Retry-After says; also 502 and 504 of type unavailable
     └── ServiceTimedOut     504
 """
 
@@ -30,9 +33,17 @@ class CallError(Exception):
 
 
 class NoConnection(CallError):
-    """Nothing listens at the address, or the connection broke."""
+    """Nothing listens at the address, or the connection broke.
+
+    Attributes:
+        url: the address of the service.
+    """
 
     passing = True
+
+    def __init__(self, url: str, why: object) -> None:
+        super().__init__(f"no service answers at {url}: {why}")
+        self.url = url
 
 
 class DeadlineExceeded(CallError):
@@ -70,6 +81,14 @@ class NotFound(Refused):
     """404: nothing is served at this path."""
 
 
+class WrongMethod(Refused):
+    """405: this path is asked otherwise."""
+
+
+class TooSlow(Refused):
+    """408: the request did not arrive in time."""
+
+
 class TooLarge(Refused):
     """413: send fewer or shorter texts at once."""
 
@@ -84,14 +103,20 @@ class RateLimited(Refused):
     passing = True
 
 
+class HeadersTooLarge(Refused):
+    """431."""
+
+
 class ServiceFailed(Refused):
     """500."""
 
 
 class Unavailable(Refused):
-    """503: overloaded, starting or stopping."""
+    """503: overloaded, starting or stopping; 502 or 504 where what stands in front lost the replica that was asked."""
 
     passing = True
+    TYPE: ClassVar[str] = "unavailable"
+    """The service's word for it, whatever the status."""
 
 
 class ServiceTimedOut(Refused):
@@ -102,9 +127,12 @@ BY_STATUS: Mapping[int, type[Refused]] = {
     400: MalformedRequest,
     401: Unauthorized,
     404: NotFound,
+    405: WrongMethod,
+    408: TooSlow,
     413: TooLarge,
     422: InvalidField,
     429: RateLimited,
+    431: HeadersTooLarge,
     500: ServiceFailed,
     503: Unavailable,
     504: ServiceTimedOut,

@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from urllib.parse import urlsplit
 
 from annotator.errors import CallError, DeadlineExceeded, NoConnection
 from graph.errors import GraphError
+
+HERE = ("localhost", "127.0.0.1", "::1")
+"""Hosts at which `annotator serve` would be found."""
 
 
 class Exit(IntEnum):
@@ -33,12 +37,15 @@ class Failure(Exception):
 
 
 @contextmanager
-def told_in_one_line(status: Exit = Exit.FAILED) -> Iterator[None]:
-    """What is known to go wrong with files, models and services becomes a `Failure` of this status."""
+def told_in_one_line() -> Iterator[None]:
+    """What is known to go wrong with files, models and services becomes a `Failure`."""
     try:
         yield
-    except (NoConnection, DeadlineExceeded) as error:
-        raise Failure(f"{error}; annotator serve starts one", Exit.NO_SERVICE) from error
+    except NoConnection as error:
+        hint = "; annotator serve starts one" if urlsplit(error.url).hostname in HERE else ""
+        raise Failure(f"{error}{hint}", Exit.NO_SERVICE) from error
+    except DeadlineExceeded as error:
+        raise Failure(str(error), Exit.NO_SERVICE) from error
     except CallError as error:
         raise Failure(str(error), Exit.REFUSED) from error
     except BrokenPipeError:  # whoever read the output has had enough
@@ -47,15 +54,16 @@ def told_in_one_line(status: Exit = Exit.FAILED) -> Iterator[None]:
         raise Failure(str(error), Exit.USAGE) from error
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise Failure(told, status) from error
+        raise Failure(told, Exit.USAGE if isinstance(error, FileNotFoundError) else Exit.FAILED) from error
     except ValueError as error:
-        raise Failure(str(error), status) from error
+        raise Failure(str(error)) from error
 
 
 @contextmanager
-def needs(extra: str) -> Iterator[None]:
-    """Say which packages a command needs when they are not installed."""
+def needs_packages() -> Iterator[None]:
+    """Say how the packages come that a command needs besides those of serving, when they are not installed."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise Failure(f"this needs {error.name}: pip install 'annotator[{extra}]' brings it") from error
+        told = f"this needs {error.name}: make .venv/all.installed in the project's folder brings it"
+        raise Failure(told) from error

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from annotator.exits import Exit, Failure, needs
+from annotator.exits import Exit, Failure, needs_packages
 from annotator.rows import Row
 from graph.merge import Annotation
 
@@ -116,7 +116,7 @@ class ParquetFile(Results):
 
     def __init__(self, labels: Labels, all_scores: bool, source: Path | None) -> None:
         super().__init__(labels, all_scores)
-        with needs("parquet"):
+        with needs_packages():
             import pyarrow
             from pyarrow import ipc, parquet
         self._arrow, self._ipc, self._parquet = pyarrow, ipc, parquet

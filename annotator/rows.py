@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
-from annotator.exits import Exit, Failure, needs
+from annotator.exits import Exit, Failure, needs_packages
 
 Row = dict[str, Any]
 
@@ -115,7 +115,7 @@ def _read_json_lines(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, Row]]:
-    with needs("parquet"):
+    with needs_packages():
         import pyarrow
         from pyarrow.parquet import ParquetFile
     number = 0

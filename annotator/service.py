@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from annotator.errors import Unavailable
-from annotator.exits import Exit, Failure, told_in_one_line
-from annotator.options import JsonOption, KeyOption, examples
+from annotator.errors import ServiceTimedOut, Unavailable
+from annotator.exits import Exit, Failure, needs_packages, told_in_one_line
+from annotator.options import JsonOption, KeyOption, examples, settings
 
 SERVE_EXAMPLES = examples(
     "annotator serve",
@@ -22,15 +22,29 @@ BENCH_EXAMPLES = examples("annotator bench --rounds 2 --seconds 5")
 # A status is asked of a service that is there: one attempt says enough.
 STATUS_SECONDS = 10
 
+# About what a placement takes to start, to be examined, to be warmed up and to stop.
+BENCH_TURN_SECONDS = 20
+
 
 def serve(
     config: Annotated[
-        Path | None, typer.Argument(help="Serve's config file.", show_default="serve_config.yaml, the full split")
+        Path | None,
+        typer.Argument(
+            help="Serve's config file.", exists=True, dir_okay=False, show_default="serve_config.yaml, the full split"
+        ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Model directory instead of the config's.", show_default=False)
+        Path | None,
+        typer.Option(help="Model directory instead of the config's.", exists=True, file_okay=False, show_default=False),
     ] = None,
-    tasks: Annotated[Path | None, typer.Option(help="Task file instead of the config's.", show_default=False)] = None,
+    tasks: Annotated[
+        Path | None,
+        typer.Option(help="Task file instead of the config's.", exists=True, dir_okay=False, show_default=False),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Where HTTP listens instead of the config's host.", show_default=False)
+    ] = None,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="With Ray's dashboard, at localhost:8265.")] = False,
 ) -> None:
     """Start the service and stay until Ctrl-C, which ends all of it."""
     from serving.lifecycle.launch import main
@@ -44,7 +58,7 @@ def serve(
         with told_in_one_line():
             RUNS.mkdir(exist_ok=True)
             path = write_config(path, model, tasks, RUNS / "serve_config.yaml")
-    raise typer.Exit(main([str(path)]))
+    raise typer.Exit(main([str(path), *(["--host", host] if host else []), *["--dashboard"] * dashboard]))
 
 
 def stop() -> None:
@@ -65,7 +79,7 @@ def status(
     with told_in_one_line(), Client(url, key=key, patience=Patience(STATUS_SECONDS, attempts=1)) as client:
         try:
             client.check_ready()
-        except Unavailable as error:
+        except (Unavailable, ServiceTimedOut) as error:
             raise Failure(f"the service at {url} is not ready: {error}", Exit.NO_SERVICE) from error
         model, tasks = client.model(), client.tasks()
     told: dict[str, Any] = {
@@ -97,16 +111,32 @@ def print_status(told: dict[str, Any]) -> None:
 def bench(
     rounds: Annotated[int, typer.Option(min=1, help="Starts of each placement.")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="Length of each load.")] = 6,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for tables and picture.", file_okay=False, show_default="runs/bench")
+    ] = None,
 ) -> None:
     """Measure the three placements side by side; starts and stops the service, and needs wrk."""
+    from math import ceil
     from shutil import which
 
-    from benchmarks.compare import main
-    from benchmarks.contestants import OURS
     from serving.lifecycle.processes import our_processes
+    from serving.settings import PROJECT
 
     if which("wrk") is None:
         raise Failure("bench needs wrk: apt install wrk, or the like, brings it")
+    chosen = settings()
+    # What measures shows no key, and would wait in vain for a first answer.
+    if chosen.api_keys.get_secret_value() or chosen.api_keys_file:
+        raise Failure("bench asks without a key: unset ANNOTATOR_API_KEYS and ANNOTATOR_API_KEYS_FILE")
     if our_processes():
         raise Failure("the service of this folder runs: annotator stop ends it")
-    raise typer.Exit(main(["--contestants", *OURS, "--rounds", str(rounds), "--seconds", str(seconds)]))
+    with needs_packages():
+        from benchmarks.compare import main
+        from benchmarks.contestants import OURS
+        from benchmarks.load import LOADS
+    folder = out or PROJECT / "runs" / "bench"
+    minutes = ceil(rounds * len(OURS) * (BENCH_TURN_SECONDS + seconds * len(LOADS)) / 60)
+    print(f"about {minutes} minutes; tables and picture go to {folder}", flush=True)
+    options = ["--rounds", str(rounds), "--seconds", str(seconds), "--out", str(folder)]
+    with told_in_one_line():
+        raise typer.Exit(main(["--contestants", *OURS, *options]))

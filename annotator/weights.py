@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from annotator.exits import Exit, Failure, needs, told_in_one_line
-from annotator.options import JsonOption, ModelOption, TasksOption, ThreadsOption, examples, places
+from annotator.exits import Exit, Failure, needs_packages, told_in_one_line
+from annotator.options import JsonOption, ModelOption, TasksOption, ThreadsOption, examples, places, refuse
 
 if TYPE_CHECKING:
     from training.evaluate import Score
+    from training.recipe import Recipe
 
 TRAIN_EXAMPLES = examples(
     "annotator train path/to/data",
@@ -31,7 +32,10 @@ IMPORT_EXAMPLES = examples(
 
 DataArgument = Annotated[Path, typer.Argument(help="Folder with <task>/{train,valid,test}.tsv.gz.")]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", show_default="configs/training/own.yaml", help="Recipe of the run.")
+    Path | None,
+    typer.Option(
+        "--config", exists=True, dir_okay=False, show_default="configs/training/own.yaml", help="Recipe of the run."
+    ),
 ]
 WorkOption = Annotated[
     Path | None, typer.Option("--work", show_default="runs/<name>", help="Folder of the run's checkpoint.")
@@ -58,15 +62,19 @@ def train(
 ) -> None:
     """Train weights for all tasks, or with --head one more task for weights that are there, in a minute."""
     if head is not None:
+        refuse({"--config": config, "--work": work, "--resume": resume}, "goes without --head, which needs no run")
         train_head(head, data, model, tasks, out, threads)
         return
+    refuse({"--model": model}, "goes with --head; a run begins with what its recipe names")
+    refuse({"--threads": threads}, "goes with --head; a run takes the threads of its recipe")
     check_folder(data)
-    with needs("train"):
-        from training.train import main
-    arguments = [str(data), "--config", str(config or default_recipe()), "--tasks", str(places(model, tasks)[1])]
-    for name, value in (("--work", work), ("--out", out)):
-        arguments += [name, str(value)] if value else []
-    main([*arguments, *(["--resume"] if resume else [])])
+    with needs_packages():
+        from training.train import train as run
+    tasks_file = places(None, tasks)[1]
+    with told_in_one_line():
+        recipe = read_recipe(config)
+        work = work or Path("runs") / recipe.name
+        run(recipe, tasks_file, data, work, out or Path("models") / recipe.name, resume)
 
 
 def train_head(
@@ -78,12 +86,12 @@ def train_head(
     from annotator.engines import cores
     from annotator.view import score_table
 
-    with needs("train"):
+    with needs_packages():
         from training import head as heads
     if not table.is_file():
         raise Failure(f"no file {table}: --head takes a TSV file with the columns text and label", Exit.USAGE)
     model_path, tasks_path = places(model, tasks)
-    target = out or model_path.with_name(f"{model_path.name}-{name}")
+    target = out or model_path.parent / f"{model_path.name}-{name}"
     with told_in_one_line():
         scores = heads.train_head(name, table, model_path, tasks_path, target, threads=threads or cores())
     for split, of_split in scores.items():
@@ -109,14 +117,14 @@ def evaluate(
     from graph.pipeline import load_pipeline
 
     check_folder(data)
-    with needs("train"):
+    with needs_packages():
         from training.evaluate import score_split
     with told_in_one_line():
         opened = ModelDirectory.open(*places(model, tasks))
         pipeline = load_pipeline(opened, threads=threads or cores())
         scores = score_split(pipeline, data, split)
         if confusion:
-            with needs("train"):
+            with needs_packages():
                 from training.confusion import draw_split
             draw_split(pipeline, data, split, confusion)
     print_scores(f"{opened.path}, {split}", scores, by_origin, json)
@@ -134,12 +142,11 @@ def export(
 ) -> None:
     """Write the best weights so far of a training run that is under way or was broken off."""
     check_folder(data)
-    with needs("train"):
+    with needs_packages():
         from training.export import export as write_model
-        from training.recipe import load_recipe
         from training.train import Trainer
     with told_in_one_line():
-        recipe = load_recipe(config or default_recipe())
+        recipe = read_recipe(config)
         tasks_file = places(None, tasks)[1]
         checkpoint = (work or Path("runs") / recipe.name) / "checkpoint.pt"
         if not checkpoint.exists():
@@ -155,16 +162,21 @@ def export(
 
 
 def import_deeppavlov(
-    checkpoint: Annotated[Path, typer.Argument(help="model.pth.tar of a multitask_transformer.")],
-    backbone: Annotated[Path, typer.Option(help="Hugging Face directory of its backbone.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="model.pth.tar of a multitask_transformer.", exists=True, dir_okay=False)
+    ],
+    backbone: Annotated[
+        Path, typer.Option(help="Hugging Face directory of its backbone.", exists=True, file_okay=False)
+    ],
     out: Annotated[Path, typer.Option(help="Model directory to write; must not exist.")],
     tasks: TasksOption = None,
 ) -> None:
     """Make a model directory of a DeepPavlov checkpoint, which gives the scores that DeepPavlov gave."""
-    with needs("train"):
-        from training.import_deeppavlov import main
-    tasks_file = places(None, tasks)[1]
-    main([str(checkpoint), "--backbone", str(backbone), "--tasks", str(tasks_file), "--out", str(out)])
+    with needs_packages():
+        from training.import_deeppavlov import import_checkpoint
+    with told_in_one_line():
+        import_checkpoint(checkpoint, backbone, places(None, tasks)[1], out)
+    print(f"{out}: imported from {checkpoint}")
 
 
 def print_scores(title: str, scores: "Mapping[str, Mapping[str, Score]]", by_origin: bool, json: bool) -> None:
@@ -193,8 +205,20 @@ def check_folder(data: Path) -> None:
         raise Failure(f"no folder {data}: it should hold <task>/train.tsv.gz and so on", Exit.USAGE)
 
 
-def default_recipe() -> Path:
-    """The recipe for data of one's own."""
-    from serving.settings import PROJECT
+def read_recipe(path: Path | None) -> "Recipe":
+    """The recipe of that file, or the one for data of one's own.
 
-    return PROJECT / "configs" / "training" / "own.yaml"
+    Raises:
+        Failure: it is no YAML.
+        ValueError: it is no recipe.
+    """
+    import yaml
+
+    from serving.settings import PROJECT
+    from training.recipe import load_recipe
+
+    path = path or PROJECT / "configs" / "training" / "own.yaml"
+    try:
+        return load_recipe(path)
+    except yaml.YAMLError as error:
+        raise Failure(f"{path} is no recipe: {error}") from error

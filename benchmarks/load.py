@@ -71,18 +71,23 @@ def put_load(url: str, bodies: Path, load: Load, seconds: float) -> Served:
 
     Raises:
         FileNotFoundError: wrk is not installed.
+        ChildProcessError: wrk could not do it; mostly, nobody listens any more.
     """
     wrk = shutil.which("wrk")
     if wrk is None:
         raise FileNotFoundError("wrk is not installed: apt-get install wrk")
     # One thread: two would take turns with what is measured, and one makes far more requests than are answered here.
     options = ["-t1", f"-c{load.connections}", f"-d{seconds:g}s", f"--timeout={TIMEOUT_S}s", f"-s{SCRIPT}"]
-    printed = subprocess.run([wrk, *options, url, "--", bodies], capture_output=True, text=True, check=True).stdout
-    return read_result(printed, load)
+    ended = subprocess.run([wrk, *options, url, "--", bodies], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        told = (ended.stderr or ended.stdout).strip().splitlines()
+        raise ChildProcessError(f"wrk ended with status {ended.returncode}: {told[0] if told else 'it said nothing'}")
+    return read_result(ended.stdout, load)
 
 
 def read_result(printed: str, load: Load) -> Served:
     """The last line of what wrk printed is that of load.lua."""
     result = json.loads(printed.splitlines()[-1])
-    rate = (result["requests"] - result["errors"]) / result["seconds"]
+    # wrk's requests are those that were answered, with whatever status: broken connections are not among them.
+    rate = (result["requests"] - result["refused"]) / result["seconds"]
     return Served(result["p50_ms"], result["p99_ms"], rate, rate * load.utterances, result["errors"])

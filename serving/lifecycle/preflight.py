@@ -86,7 +86,7 @@ def read_config(path: Path) -> Plan:
         raise StartError(f"{path}: user_config: {error}") from error
     except OSError as error:
         raise StartError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise StartError(f"{path} is not a Serve config: {' '.join(str(error).split())}") from error
 
 

@@ -100,9 +100,10 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def annotate(run: Run, tiny_model: Path) -> Run:
-    """Runs `annotator annotate` with the weights of `tiny_model`."""
+    """Runs `annotator annotate` with the weights of `tiny_model`, unless a service is to be asked."""
 
     def annotate_(*arguments: object) -> Ended:
-        return run("annotate", *arguments, "--model", tiny_model, "--tasks", TASKS_FILE, "--threads", 1)
+        weights = ["--model", tiny_model, "--tasks", TASKS_FILE, "--threads", 1]
+        return run("annotate", *arguments, *([] if "--url" in arguments else weights))
 
     return annotate_

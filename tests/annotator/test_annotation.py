@@ -25,7 +25,7 @@ from graph.merge import Annotation
 from graph.pipeline import Pipeline
 from graph.tasks import load_tasks
 from tests import TASKS_FILE
-from tests.annotator.conftest import Run, Stub
+from tests.annotator.conftest import Run
 
 TASKS = load_tasks(TASKS_FILE)
 FIRST, SECOND = TASKS[0].name, TASKS[1].name
@@ -159,6 +159,17 @@ def test_a_lone_surrogate_does_not_stop_a_file(annotate: Run, tmp_path: Path) ->
         assert ended.status == 0, ended.err
 
 
+def test_a_name_in_capitals_ends_as_any_other(annotate: Run, tmp_path: Path) -> None:
+    source, out = write_csv(tmp_path / "IN.CSV"), tmp_path / "OUT.CSV"
+    assert annotate("-i", source, "-c", "utterance", "-o", out, "-t", FIRST).status == 0
+    assert [row["utterance"] for row in read_csv(out)] == TEXTS
+
+
+def test_a_long_text_is_no_name_of_a_file(annotate: Run) -> None:
+    ended = annotate("я" * 200, "-t", FIRST, "--json")
+    assert (ended.status, ended.err) == (0, "")
+
+
 class Broken(KeyboardInterrupt):
     """Stands for Ctrl-C at a moment that a test chooses."""
 
@@ -275,16 +286,3 @@ def test_no_more_rows_are_read_than_are_about_to_be_annotated() -> None:
     assert [row["text"] for row in batch] == [next(iter(annotation)) for annotation in annotations] == list("0123")
     rest = [row["text"] for batch, _ in stream for row in batch]
     assert rest == [str(number) for number in range(4, 1000)]
-
-
-def test_a_service_annotates_instead(annotate: Run, stub: Stub, tmp_path: Path, tiny_pipeline: Pipeline) -> None:
-    source, out = write_csv(tmp_path / "in.csv"), tmp_path / "out.csv"
-    ended = annotate(
-        "-i", source, "-c", "utterance", "-o", out, "-t", FIRST, "--url", stub.url, "--key", "k", "--batch", 4
-    )
-    assert ended.status == 0, ended.err
-    answers = expected(tiny_pipeline, TEXTS)
-    assert [row[FIRST] for row in read_csv(out)] == [answer[FIRST]["label"] for answer in answers]
-    assert sorted(len(body["inputs"]) for body in stub.asked) == [2, 4]
-    assert {body["key"] for body in stub.asked} == {"Bearer k"}
-    assert all(body["tasks"] == [FIRST] for body in stub.asked)

@@ -71,8 +71,8 @@ def failing(times: int, failure: Callable[[httpx.Request], httpx.Response]) -> t
     return handler, asked
 
 
-def error(status: int, **headers: str) -> httpx.Response:
-    body = {"error": {"type": "some_type", "message": "what is wrong"}}
+def error(status: int, kind: str = "some_type", **headers: str) -> httpx.Response:
+    body = {"error": {"type": kind, "message": "what is wrong"}}
     return httpx.Response(status, json=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
@@ -94,9 +94,11 @@ def test_options_and_key_are_sent(annotate: Annotate) -> None:
     assert asked[0].headers["Authorization"] == "Bearer secret"
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_what_passes_is_tried_again(annotate: Annotate, status: int) -> None:
-    handler, asked = failing(2, lambda _: error(status))
+@pytest.mark.parametrize(
+    ("status", "kind"), [(429, "some_type"), (503, "some_type"), (502, "unavailable"), (504, "unavailable")]
+)
+def test_what_passes_is_tried_again(annotate: Annotate, status: int, kind: str) -> None:
+    handler, asked = failing(2, lambda _: error(status, kind))
     assert annotate(handler, ["hi"])[0].tasks["size"].label == "L2"
     assert len(asked) == 3
 
@@ -156,7 +158,7 @@ def test_attempts_are_bounded(annotate: Annotate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [*((s, k) for s, k in errors.BY_STATUS.items() if not k.passing), (418, errors.Refused)]
+    ("status", "kind"), [*((s, k) for s, k in errors.BY_STATUS.items() if not k.passing), (502, errors.Refused)]
 )
 def test_each_status_has_its_exception_and_is_not_tried_again(
     annotate: Annotate, status: int, kind: type[errors.Refused]
@@ -211,9 +213,9 @@ def test_nobody_there_is_said_with_the_address(annotate: Annotate) -> None:
         annotate(refused, ["hi"])
 
 
-@pytest.mark.parametrize("url", ["service:8000", "ftp://service", ""])
+@pytest.mark.parametrize("url", ["service:8000", "ftp://service", "", "http://localhost:80O0"])
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match="begins with http"):
+    with pytest.raises(ValueError, match=r"is no address of a service: (it begins with http|Invalid port)"):
         Client(url)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,15 @@ from typer.main import get_command
 
 from annotator.cli import app
 from annotator.serve_config import write_config
+from benchmarks import compare
 from graph.errors import TasksError
-from serving.lifecycle.preflight import CLIENT_VARIABLE, read_config
+from serving.lifecycle import launch, processes
+from serving.lifecycle.front_end import HOST_VARIABLE
+from serving.lifecycle.preflight import CLIENT_VARIABLE, Plan, read_config
 from serving.settings import PROJECT
 from tests import TASKS_FILE
 from tests.annotator.conftest import VERSION, Run, Stub
+from tests.benchmarks.results import one_round
 from tests.tiny import TASKS, write_tasks
 
 
@@ -31,27 +37,57 @@ def test_status_of_a_service_that_is_ready(run: Run, stub: Stub) -> None:
 
 
 def test_status_of_a_service_that_is_not(run: Run, stub: Stub) -> None:
-    stub.failures = [(503, "unavailable", "the encoder does not answer")]
-    ended = run("status", "--url", stub.url)
-    assert (ended.status, ended.out) == (3, "")
-    assert ended.err == f"annotator: the service at {stub.url} is not ready: the encoder does not answer\n"
+    for status, kind in [(503, "unavailable"), (504, "deadline_exceeded"), (504, "unavailable"), (502, "unavailable")]:
+        stub.failures = [(status, kind, "the encoder does not answer")]
+        ended = run("status", "--url", stub.url)
+        assert (ended.status, ended.out) == (3, "")
+        assert ended.err == f"annotator: the service at {stub.url} is not ready: the encoder does not answer\n"
     ended = run("status", "--url", "http://127.0.0.1:9")
     assert (ended.status, ended.err.count("\n")) == (3, 1)
     assert "no service answers at http://127.0.0.1:9" in ended.err
 
 
 def test_serve_says_what_is_wrong_in_one_line(run: Run, tmp_path: Path) -> None:
-    mistakes: list[tuple[list[object], str]] = [
-        ([tmp_path / "none.yaml"], "none.yaml: No such file"),
-        (["--model", tmp_path / "none"], f"no model directory at {tmp_path / 'none'}"),
-        (["--tasks", tmp_path / "none.yaml"], "cannot read the task file"),
-        ([TASKS_FILE, "--model", tmp_path], "is not a Serve config"),
+    names = tmp_path / "names.yaml"
+    names.write_text("applications: [annotator]\n", "utf-8")
+    mistakes: list[tuple[list[object], int, str]] = [
+        ([tmp_path / "none.yaml"], 2, f"file '{tmp_path}/none.yaml' does not exist"),
+        (["--model", tmp_path / "none"], 2, f"dir '{tmp_path}/none' does not exist"),
+        (["--tasks", tmp_path / "none.yaml"], 2, f"file '{tmp_path}/none.yaml' does not exist"),
+        ([TASKS_FILE, "--model", tmp_path], 1, "is not a Serve config"),
+        ([names], 1, "names.yaml is not a Serve config"),
+        ([names, "--model", tmp_path], 1, "names.yaml is not a Serve config"),
     ]
-    for arguments, said in mistakes:
+    for arguments, status, said in mistakes:
         ended = run("serve", *arguments)
-        assert ended.status in (1, 2)
-        assert ended.err.count("\n") == 1
+        assert (ended.status, ended.err.count("\n")) == (status, 1), (arguments, ended)
         assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "started"),
+    [([], ("127.0.0.1", False)), (["--host", "0.0.0.0"], ("0.0.0.0", False)), (["--dashboard"], ("127.0.0.1", True))],
+)
+def test_the_host_and_the_dashboard_are_the_launchers(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], started: tuple[str, bool]
+) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def serve(config: Path, plan: Plan, dashboard: bool) -> int:
+        asked.append((plan.host, dashboard))
+        return 0
+
+    monkeypatch.delenv(HOST_VARIABLE, raising=False)
+    monkeypatch.setattr(launch, "serve", serve)
+    monkeypatch.setattr(launch, "RUNS", tmp_path)
+    monkeypatch.setattr(launch, "LOCK", tmp_path / "lock")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        assert run("serve", *options).status == 0
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert asked == [started]
 
 
 def test_a_variable_of_the_command_line_keeps_no_service_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +103,51 @@ def test_bench_says_what_it_needs(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     ended = run("bench")
     assert (ended.status, ended.err.count("\n")) == (1, 1)
     assert "bench needs wrk" in ended.err
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that has wrk, and where no service of this folder runs."""
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(processes, "our_processes", list)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ANNOTATOR_API_KEYS", "0123456789abcdef", "bench asks without a key"),
+        ("ANNOTATOR_API_KEYS_FILE", "keys.txt", "bench asks without a key"),
+        ("ANNOTATOR_MAX_TOKENS", "x", "ANNOTATOR_MAX_TOKENS in the environment: Input should be a valid integer"),
+    ],
+)
+def test_bench_refuses_an_environment_that_it_cannot_measure_in(
+    run: Run, monkeypatch: pytest.MonkeyPatch, alone: None, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ended = run("bench")
+    assert (ended.status, ended.err.count("\n"), ended.out) == (1, 1, "")
+    assert said in ended.err
+
+
+def test_bench_without_its_packages_says_how_they_come(run: Run, monkeypatch: pytest.MonkeyPatch, alone: None) -> None:
+    for name in [name for name in sys.modules if name.startswith("benchmarks")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    ended = run("bench")
+    assert (ended.status, ended.err.count("\n")) == (1, 1)
+    assert "make .venv/all.installed" in ended.err
+
+
+def test_bench_says_where_it_writes_and_for_how_long(
+    run: Run, monkeypatch: pytest.MonkeyPatch, alone: None, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(compare, "measure", lambda *_: one_round(100))
+    ended = run("bench", "--rounds", 2, "--seconds", 8, "--out", tmp_path / "bench")
+    assert ended.status == 0, ended.err
+    assert ended.out.startswith(f"about 6 minutes; tables and picture go to {tmp_path}/bench\n")
+    assert {path.name for path in (tmp_path / "bench").iterdir()} == {"compare.json", "compare.md", "compare.png"}
+    assert "| memory, PSS of all processes | fused |" in ended.out
+    assert "not measured" not in ended.out
 
 
 @pytest.mark.parametrize("name", ["serve_config.yaml", "configs/serve/packed.yaml", "configs/serve/fused.yaml"])

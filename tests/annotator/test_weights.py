@@ -85,25 +85,51 @@ def test_a_head_is_trained_and_the_way_to_serve_it_is_told(run: Run, tiny_model:
 
 
 def test_first_mistakes_are_one_line(run: Run, tmp_path: Path, tiny_model: Path) -> None:
-    none, empty = tmp_path / "none", tmp_path / "empty"
+    none, empty, bad = tmp_path / "none", tmp_path / "empty", tmp_path / "bad"
     empty.mkdir()
-    mistakes: list[tuple[list[object], str]] = [
-        (["train", none], f"no folder {none}"),
-        (["train", empty, "--config", none], "none"),
-        (["train", "--head", "wish", none], f"no file {none}: --head takes a TSV file"),
-        (["evaluate", none], f"no folder {none}"),
-        (["evaluate", empty, "--model", none], f"no model directory at {none}"),
-        (["evaluate", empty, "--model", tiny_model], "No such file or directory"),
-        (["evaluate", empty, "--split", "exam"], "exam"),
-        (["export", none], f"no folder {none}"),
-        (["export", empty, "--work", none], f"no training run at {none}"),
-        (["import-deeppavlov", none, "--backbone", none, "--out", tmp_path / "out"], "none"),
-        (["import-deeppavlov", none], "--backbone"),
+    bad.write_text("{no: [yaml", "utf-8")
+    table = tmp_path / "rows.tsv"
+    table.write_text("text\tlabel\nbread\teat\ntea\tdrink\n", "utf-8")
+    head: list[object] = ["train", table, "--model", tiny_model, "--tasks", TASKS_FILE, "--head"]
+    imported: list[object] = ["import-deeppavlov", bad, "--backbone", empty, "--out", tmp_path / "out"]
+    mistakes: list[tuple[list[object], int, str]] = [
+        (["train", none], 2, f"no folder {none}"),
+        (["train", empty, "--config", none], 2, f"file '{none}' does not exist"),
+        (["train", empty, "--config", bad], 1, f"{bad} is no recipe"),
+        (["train", empty, "--tasks", none], 2, f"file '{none}' does not exist"),
+        (["train", empty], 2, "train.tsv.gz: No such file or directory"),
+        (["train", empty, "--model", tiny_model], 2, "--model goes with --head"),
+        (["train", empty, "--threads", 1], 2, "--threads goes with --head"),
+        ([*head, "wish", "--config", bad], 2, "--config goes without --head"),
+        ([*head, "wish", "--work", empty], 2, "--work goes without --head"),
+        ([*head, "wish", "--resume"], 2, "--resume goes without --head"),
+        ([*head, "my/wish"], 1, "'my/wish' is no name of a task: letters, digits and _ only"),
+        (["train", "--head", "wish", none], 2, f"no file {none}: --head takes a TSV file"),
+        (["evaluate", none], 2, f"no folder {none}"),
+        (["evaluate", empty, "--model", none], 2, f"no model directory at {none}"),
+        (["evaluate", empty, "--model", tiny_model], 2, "No such file or directory"),
+        (["evaluate", empty, "--split", "exam"], 2, "exam"),
+        (["export", none], 2, f"no folder {none}"),
+        (["export", empty, "--work", none], 2, f"no training run at {none}"),
+        (["import-deeppavlov", none, "--backbone", empty, "--out", empty], 2, f"file '{none}' does not exist"),
+        (["import-deeppavlov", bad, "--backbone", none, "--out", empty], 2, f"dir '{none}' does not exist"),
+        (["import-deeppavlov", none], 2, "does not exist"),
+        (imported, 1, f"{bad} is damaged, or holds more than tensors and plain data"),
     ]
-    for arguments, said in mistakes:
+    for arguments, status, said in mistakes:
         ended = run(*arguments)
-        assert (ended.status in (1, 2), ended.err.count("\n"), ended.out) == (True, 1, ""), (arguments, ended)
+        assert (ended.status, ended.err.count("\n"), ended.out) == (status, 1, ""), (arguments, ended)
         assert said in ended.err
+    assert not list(tmp_path.glob("*wish*"))
+
+
+def test_a_variable_without_sense_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = tmp_path / "rows.tsv"
+    table.write_text("text\tlabel\n", "utf-8")
+    monkeypatch.setenv("ANNOTATOR_MAX_TOKENS", "x")
+    ended = run("train", "--head", "wish", table)
+    assert (ended.status, ended.err.count("\n"), ended.out) == (1, 1, "")
+    assert "ANNOTATOR_MAX_TOKENS in the environment: Input should be a valid integer" in ended.err
 
 
 @pytest.mark.slow
@@ -123,4 +149,4 @@ def test_training_without_its_packages_says_which_to_install(
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
     ended = run("evaluate", tmp_path)
     assert (ended.status, ended.err.count("\n")) == (1, 1)
-    assert "pip install 'annotator[train]'" in ended.err
+    assert "make .venv/all.installed in the project's folder brings it" in ended.err

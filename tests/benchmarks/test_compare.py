@@ -1,4 +1,5 @@
 import json
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from benchmarks.answers import WrongAnswers
 from benchmarks.contestants import Contestant
 from benchmarks.load import LOADS
 from benchmarks.results import Results, Round
+from benchmarks.running import NotStarted
 from tests.benchmarks.results import one_round, served
 
 
@@ -52,6 +54,48 @@ def test_who_answers_wrongly_has_no_figures_and_the_others_have(turns: list[str]
     assert list(written["rounds"]) == ["split"]
     assert written["about"]["failed"] == {"bentoml": "bentoml: a score differs by 0.2000 from the pipeline's"}
     assert "Dropped out: BentoML" in (tmp_path / "compare.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "death", [ChildProcessError("wrk ended with status 1"), IncompleteRead(b""), ConnectionResetError("reset by peer")]
+)
+def test_who_dies_costs_its_row_alone(
+    turns: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, death: Exception
+) -> None:
+    measure = compare.measure
+
+    def dies(contestant: Contestant, seconds: float, warm_up: float) -> Round:
+        if contestant.name == "litserve":
+            raise death
+        return measure(contestant, seconds, warm_up)
+
+    monkeypatch.setattr(compare, "measure", dies)
+    wanted = ["--contestants", "litserve", "split", "--rounds", "2", "--out", str(tmp_path)]
+    assert compare.main(wanted) == 1
+    written = json.loads((tmp_path / "compare.json").read_text("utf-8"))
+    assert {name: len(rounds) for name, rounds in written["rounds"].items()} == {"split": 2}
+    assert written["about"]["failed"] == {"litserve": str(death)}
+
+
+def test_where_nobody_can_be_measured_there_is_a_result_all_the_same(
+    turns: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def dies(*_: object) -> Round:
+        raise NotStarted("it ended")
+
+    monkeypatch.setattr(compare, "measure", dies)
+    assert compare.main(["--contestants", "split", "fused", "--out", str(tmp_path)]) == 1
+    assert (tmp_path / "compare.md").read_text("utf-8").count("Dropped out: ours") == 2
+
+
+def test_aims_that_were_not_measured_are_in_the_file_alone(
+    turns: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare.main(["--contestants", "split", "--rounds", "1", "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert "| memory, PSS of all processes | split | 0.80 GB |" in printed
+    assert "not measured" not in printed
+    assert "not measured" in (tmp_path / "compare.md").read_text("utf-8")
 
 
 def test_nobody_else_takes_part(capsys: pytest.CaptureFixture[str]) -> None:

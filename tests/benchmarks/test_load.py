@@ -40,9 +40,10 @@ def test_each_text_comes_in_each_place_of_a_request(tmp_path: Path) -> None:
 
 
 def test_failed_requests_do_not_count_as_served() -> None:
-    line = '{"requests": 100, "seconds": 2, "p50_ms": 1.5, "p99_ms": 9, "errors": 20}'
+    # Of the 25 errors 5 are broken connections, which are not among the 100 that were answered.
+    line = '{"requests": 100, "seconds": 2, "p50_ms": 1.5, "p99_ms": 9, "errors": 25, "refused": 20}'
     served = read_result(f"Running 2s test\n{line}\n", Load(4, 32))
-    assert (served.requests_s, served.utterances_s, served.errors) == (40, 1280, 20)
+    assert (served.requests_s, served.utterances_s, served.errors) == (40, 1280, 25)
     assert (served.p50_ms, served.p99_ms) == (1.5, 9)
 
 
@@ -87,3 +88,10 @@ def test_the_bodies_are_posted_in_turn_and_errors_are_counted(
     # wrk leaves a request unanswered when its time is up.
     assert abs(served.errors - sent.count("please fail")) <= 1
     assert served.p50_ms > 0
+
+
+@needs_wrk
+def test_a_load_that_cannot_be_put_says_why(tmp_path: Path) -> None:
+    write_bodies(tmp_path / "bodies", ["one"], 1, ORIGINAL.body)
+    with pytest.raises(ChildProcessError, match=r"^wrk ended with status 1: unable to connect to 127\.0\.0\.1:9"):
+        put_load("http://127.0.0.1:9/model", tmp_path / "bodies", Load(1, 1), seconds=1)

@@ -42,7 +42,7 @@ def annotator(*arguments: object, stdin: str | None = None) -> str:
 @contextmanager
 def served(*arguments: object) -> Iterator[None]:
     """A service that `annotator serve` started and `annotator stop` ends."""
-    service = Service([ANNOTATOR, "serve", FUSED, *map(str, arguments)])
+    service = Service([ANNOTATOR, "serve", *map(str, arguments)])
     try:
         service.wait_until_ready()
         yield
@@ -75,6 +75,13 @@ def test_a_head_of_ones_own_is_served_in_every_route(tmp_path: Path) -> None:
         assert max(scores["wish"], key=lambda label: scores["wish"][label]) == "order"
         told = json.loads(annotator("status", "--json"))
         assert told["tasks"]["wish"] == 3
+        (turn,) = httpx.post(f"{URL}/batch_model", json={"utterances_with_histories": [[text]]}, timeout=30).json()
+        assert turn["batch"][0]["wish"] == scores["wish"]
+        infer = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [text]}]}
+        outputs = httpx.post(f"{URL}/v2/models/annotator/infer", json=infer, timeout=30).json()["outputs"]
+        (output,) = (output for output in outputs if output["name"] == "wish")
+        assert output["shape"] == [1, 3]
+        assert output["data"] == pytest.approx([*pipeline([text])[0]["wish"].values()], abs=1e-4)
         with Client(URL) as client:
             (annotation,) = client.annotate([text], tasks=["wish"])
             assert client.tasks()[-1].labels == ("book", "complain", "order")
@@ -102,7 +109,7 @@ def test_quite_other_tasks_are_trained_and_served(tmp_path: Path) -> None:
     text = "apple and bread"
     expected: Any = load_pipeline(ModelDirectory.open(model, tasks))([text])[0]
 
-    with served("--model", model, "--tasks", tasks):
+    with served(FUSED, "--model", model, "--tasks", tasks):
         scores = served_scores(text)
         assert list(scores) == [task.name for task in TASKS]
         for task in TASKS:
