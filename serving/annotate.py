@@ -62,10 +62,11 @@ def routes(annotator: Annotator, description: Description) -> list[Route]:
         tuned = annotator.tuned
         asked = parse(await read_body(request, tuned.settings), [task.name for task in tuned.tasks])
         clock = clock_of(request)
-        if not asked.truncate:
-            with clock.stage("check"):
-                await refuse_too_long(annotator, "inputs", asked.inputs, description.max_tokens)
-        answer = await annotator(asked.inputs, tuned.default_tasks if asked.tasks is None else asked.tasks)
+        async with annotator.deadline():
+            if not asked.truncate:
+                with clock.stage("check"):
+                    await refuse_too_long(annotator, "inputs", asked.inputs, description.max_tokens)
+            answer = await annotator(asked.inputs, tuned.default_tasks if asked.tasks is None else asked.tasks)
         clock.add(*answer.seconds)
         with clock.stage("merge"):
             model = {"name": description.name, "version": description.version}

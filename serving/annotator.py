@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -64,6 +64,9 @@ class Annotator:
             cost=lambda waiting: len(waiting.texts),
             limits=self._limits(),
         )
+        self._counter: Batcher[Sequence[str], NDArray[np.int32]] = Batcher(
+            self._count_batch, cost=len, limits=self._limits()
+        )
 
     def tune(self, user_config: Mapping[str, Any]) -> None:
         """Put another user_config in force: requests from now on, and batches that leave from now on, follow it.
@@ -72,7 +75,15 @@ class Annotator:
             TuningError: it is wrong; what is in force stays.
         """
         self.tuned = tune(self._tasks, self._settings, user_config)
-        self._batcher.limits = self._limits()
+        self._batcher.limits = self._counter.limits = self._limits()
+
+    def deadline(self) -> AbstractAsyncContextManager[None]:
+        """For a request that needs more than one call: all that happens within takes no longer than one may.
+
+        Raises:
+            DeadlineExceeded: it does.
+        """
+        return _deadline(self.tuned.settings)
 
     async def __call__(self, texts: Sequence[str], names: Collection[str] | None = None) -> Answer:
         """Annotate the utterances of one request.
@@ -95,7 +106,7 @@ class Annotator:
         asked = [task.name for task in tasks]
         since = time.perf_counter()
         chunks = [_Waiting(chunk, asked, since) for chunk in self._chunks(texts, settings.batches_in_flight)]
-        async with _deadline(settings):
+        async with self.deadline():
             # Nearly every request is one chunk; the machinery for more costs as much as all else here.
             parts = [await self._batcher.submit(chunks[0])] if len(chunks) == 1 else await self._parts(chunks)
         return Answer(tasks, parts)
@@ -109,12 +120,10 @@ class Annotator:
         Raises:
             AnnotatorError: as for an answer.
         """
-        settings = self.tuned.settings
         counts = [np.empty(0, np.int32)]
-        async with _deadline(settings):
+        async with self.deadline():
             for chunk in self._chunks(texts, slots=1):
-                tokens = await self._on_trip(partial(self._trip.tokenize, chunk))
-                counts.append(tokens.uncut)
+                counts.append(await self._counter.submit(chunk))
         return np.concatenate(counts)
 
     async def _parts(self, chunks: Sequence[_Waiting]) -> list[Part]:
@@ -139,7 +148,8 @@ class Annotator:
     def check_progress(self) -> None:
         """Raise RuntimeError when a batch is in flight for longer than it may be."""
         # A batch that was given up after answer_seconds is still here only if this replica itself computes and hangs.
-        self._batcher.check_progress(1.5 * self.tuned.settings.answer_seconds)
+        for batcher in (self._batcher, self._counter):
+            batcher.check_progress(1.5 * self._settings.answer_seconds)
 
     async def _annotate_batch(self, requests: Sequence[_Waiting]) -> list[Part]:
         left = time.perf_counter()
@@ -159,6 +169,10 @@ class Annotator:
             parts.append(Part(batch, slice(row, row + len(request.texts)), left - request.since))
             row += len(request.texts)
         return parts
+
+    async def _count_batch(self, chunks: Sequence[Sequence[str]]) -> list[NDArray[np.int32]]:
+        tokens = await self._on_trip(partial(self._trip.tokenize, [text for chunk in chunks for text in chunk]))
+        return np.split(tokens.uncut, np.cumsum([len(chunk) for chunk in chunks])[:-1])
 
     def _limits(self) -> Limits:
         settings = self.tuned.settings
@@ -190,7 +204,7 @@ class Annotator:
             Unavailable: it does not come back.
         """
         try:
-            async with asyncio.timeout(self.tuned.settings.answer_seconds):
+            async with asyncio.timeout(self._settings.answer_seconds):
                 try:
                     return await travel()
                 except RayActorError:

@@ -59,9 +59,14 @@ class _Waiting(Generic[Item, Answer]):
         return self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _InFlight(Generic[Item, Answer]):
-    """A batch."""
+    """A batch.
+
+    Attributes:
+        since: when what is computed of it at the moment was begun.
+        batch: what it has taken from the queue.
+    """
 
     since: float
     batch: Sequence[_Waiting[Item, Answer]]
@@ -161,9 +166,10 @@ class Batcher(Generic[Item, Answer]):
             batch = self._take()
             if not batch:
                 return
-            task = asyncio.create_task(self._answer(batch))
-            self._running[task] = _InFlight(time.monotonic(), batch)
-            self._expect_fewer(self._running[task])
+            in_flight = _InFlight(time.monotonic(), batch)
+            task = asyncio.create_task(self._answer(batch, in_flight))
+            self._running[task] = in_flight
+            self._expect_fewer(in_flight)
             task.add_done_callback(self._free_slot)
             for waiting in batch:
                 waiting.answer.add_done_callback(partial(self._cancel_abandoned, task, batch))
@@ -231,7 +237,8 @@ class Batcher(Generic[Item, Answer]):
                 cost += waiting.cost
         return batch
 
-    async def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
+    async def _answer(self, batch: Sequence[_Waiting[Item, Answer]], in_flight: _InFlight[Item, Answer]) -> None:
+        in_flight.since = time.monotonic()
         try:
             answers = await self._run([waiting.item for waiting in batch])
             if len(answers) != len(batch):  # before anybody gets an answer that may be another's
@@ -251,5 +258,5 @@ class Batcher(Generic[Item, Answer]):
                     if not waiting.answer.done():
                         waiting.answer.set_exception(error)
             else:
-                await self._answer(batch[: len(batch) // 2])
-                await self._answer(batch[len(batch) // 2 :])
+                await self._answer(batch[: len(batch) // 2], in_flight)
+                await self._answer(batch[len(batch) // 2 :], in_flight)

@@ -103,10 +103,11 @@ class _Protocol:
         body = await read_body(request, tuned.settings)
         asked = parse(body, request.headers.get(JSON_LENGTH), tuned.tasks)
         clock = clock_of(request)
-        if not asked.parameters.truncate:
-            with clock.stage("check"):
-                await refuse_too_long(self._annotator, INPUT, asked.texts, self._description.max_tokens)
-        answer = await self._annotator(asked.texts, [task.name for task, _ in asked.outputs])
+        async with self._annotator.deadline():
+            if not asked.parameters.truncate:
+                with clock.stage("check"):
+                    await refuse_too_long(self._annotator, INPUT, asked.texts, self._description.max_tokens)
+            answer = await self._annotator(asked.texts, [task.name for task, _ in asked.outputs])
         clock.add(*answer.seconds)
         with clock.stage("merge"):
             raw = asked.parameters.raw_scores

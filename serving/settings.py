@@ -42,9 +42,6 @@ class Limits(BaseModel):
     deadline_seconds: float = Field(
         default=30.0, gt=0, description="a request that takes longer is given up (504); request_timeout_s is longer"
     )
-    answer_seconds: float = Field(
-        default=10.0, gt=0, description="a batch that takes longer counts as lost, and its replica as unhealthy"
-    )
 
 
 class Settings(Limits, BaseSettings):
@@ -87,6 +84,9 @@ class Settings(Limits, BaseSettings):
     batch_utterances: int = Field(default=64, ge=1, description="most utterances in one trip through the graph")
     batches_in_flight: int = Field(default=2, ge=1, description="trips at once, an ingress replica")
     encoder_batch_tokens: int = Field(default=4096, ge=1, description="most tokens in one run of an encoder replica")
+    answer_seconds: float = Field(
+        default=10.0, gt=0, description="a batch that takes longer counts as lost, and its replica as unhealthy"
+    )
 
     api_keys: SecretStr = Field(
         default=SecretStr(""), description="API keys, separated by commas; set it in the environment and nowhere else"

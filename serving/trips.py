@@ -10,9 +10,9 @@ answers with the seconds that it took, and what the call took besides is a hop.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,16 @@ from serving.threads import in_thread
 if TYPE_CHECKING:  # the launcher imports this module too, and Ray takes it a second
     from ray.serve.handle import DeploymentHandle
 
+Called = TypeVar("Called")
+
 Probabilities = dict[str, NDArray[np.float32]]
 """By task name, in contract order: float32 `(n, classes)`, before the task's rule."""
 
 Heads = Mapping[str, float | None]
 """Which heads are computed, by task name, in contract order: the temperature of each, None for the weights' own."""
+
+HeadAnswer = tuple[NDArray[np.float32], Seconds]
+"""Of one head: float32 `(n, classes)`, and the seconds that it took."""
 
 ENCODER = "Encoder"
 TOKENIZER = "Tokenizer"
@@ -91,7 +96,7 @@ class SplitTrip:
 
     tokenizer: Callable[[Sequence[str]], Awaitable[tuple[TokenBatch, Seconds]]]
     encode: Callable[[TokenBatch], Awaitable[tuple[NDArray[np.float32], Seconds]]]
-    heads: Mapping[str, Callable[[NDArray[np.float32], float | None], Awaitable[tuple[NDArray[np.float32], Seconds]]]]
+    heads: Mapping[str, Callable[[NDArray[np.float32], float | None], Coroutine[Any, Any, HeadAnswer]]]
     least: ClassVar[int] = 32
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
@@ -103,7 +108,7 @@ class SplitTrip:
         pooled, encoding = await self.encode(tokens)
         _add_hop(encoding, "encode", began)
         began = time.perf_counter()
-        answers = await asyncio.gather(*(self.heads[task](pooled, heads[task]) for task in heads))
+        answers = await _all_or_none([self.heads[task](pooled, heads[task]) for task in heads])
         slowest = max((took for _, took in answers), key=lambda took: took["heads"])
         _add_hop(slowest, "heads", began)
         probabilities = {task: answer for task, (answer, _) in zip(heads, answers, strict=True)}
@@ -198,7 +203,7 @@ def make_trip(settings: Settings, deployments: Mapping[str, "DeploymentHandle[An
     )
 
 
-def _call(deployment: "DeploymentHandle[Any]") -> Callable[..., Awaitable[Any]]:
+def _call(deployment: "DeploymentHandle[Any]") -> Callable[..., Coroutine[Any, Any, Any]]:
     """Calls a deployment; a call that is cancelled here is cancelled there.
 
     By value over gRPC, and with the plain pickle: what travels are arrays, numbers and strings, which need no more.
@@ -216,6 +221,16 @@ def _call(deployment: "DeploymentHandle[Any]") -> Callable[..., Awaitable[Any]]:
             raise
 
     return call
+
+
+async def _all_or_none(calls: Iterable[Coroutine[Any, Any, Called]]) -> list[Called]:
+    """What all calls answer; when one fails the others are cancelled, and it is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _add_hop(seconds: Seconds, stage: str, began: float) -> None:

@@ -47,8 +47,14 @@ NARROWED = {
     # The name is of other systems, where Ray does so anyway: all of its own ports on the loopback only.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
-# An answer leaves no trace, so a request whose replica died before it answered may go to another one.
-RETRIES = {"RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout"}
+# An answer leaves no trace, so a request whose replica died before it answered may go to another one; one that is
+# silent is given up after request_timeout_s, when it should have said so itself.
+RETRIES = {"RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response", "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "70"}
+# A batch of the longest utterances; 4 MB otherwise.
+LARGE = {"RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 * 1024 * 1024)}
+# glibc's memory: by default a pool of its own for each of Ray's many threads, and every process grows by 7 MB an hour
+# at rest.
+LEVEL = {"MALLOC_ARENA_MAX": "2"}
 
 # Serve looks every 10 s, three times, whether HAProxy lives, and lets a replica that hangs finish its requests.
 SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1"}
@@ -58,7 +64,7 @@ SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHE
 # on a busy machine it has asked so for 10 s, and not called, when the batch is given up.
 PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30", "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1"}
 
-CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | NARROWED | RETRIES
+CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | NARROWED | RETRIES | LARGE | LEVEL
 
 START_SECONDS = 180
 

@@ -70,11 +70,12 @@ def read_config(path: Path) -> Plan:
         settings = Settings.model_validate(application.get("args", {}))
         model = ModelDirectory.open(settings.model_path, settings.tasks_path)
         model.verify()
+        http = config["http_options"]
         for deployment in application["deployments"]:
-            tune(model.tasks, settings, deployment.get("user_config") or {})
+            tuned = tune(model.tasks, settings, deployment.get("user_config") or {})
+            _check_patience(http, tuned.settings)
         load_keys(settings)
         replicas = sum(_least_replicas(deployment) for deployment in application["deployments"])
-        http = config["http_options"]
         return Plan(str(http["host"]), int(http["port"]), settings, replicas)
     except ValidationError as error:
         first = error.errors()[0]
@@ -88,6 +89,16 @@ def read_config(path: Path) -> Plan:
         raise StartError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise StartError(f"{path} is not a Serve config: {' '.join(str(error).split())}") from error
+
+
+def _check_patience(http: dict[str, Any], settings: Settings) -> None:
+    """See that Serve, whose answer is no JSON, gives a request up later than we do."""
+    ours = settings.body_seconds + settings.deadline_seconds
+    if http["request_timeout_s"] <= ours:
+        raise TuningError(
+            f"body_seconds and deadline_seconds are {ours:g} s together, "
+            f"and http_options.request_timeout_s ({http['request_timeout_s']:g}) must be longer"
+        )
 
 
 def _source(field: str, config: Path) -> str:

@@ -11,7 +11,7 @@ from ray.scripts.scripts import drain_node
 from ray.serve._private.constants import RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S as DRAIN_SECONDS
 from ray.serve.schema import ServeDeploySchema
 
-from serving.lifecycle.launch import FAST_MODE, NARROWED, PATIENT, RETRIES, SOON
+from serving.lifecycle.launch import FAST_MODE, LARGE, LEVEL, NARROWED, PATIENT, RETRIES, SOON
 from serving.settings import PROJECT, Settings
 
 CONFIG = yaml.safe_load((PROJECT / "configs" / "serve" / "cluster.yaml").read_text("utf-8"))
@@ -27,6 +27,8 @@ ENVIRONMENT = (
     | RETRIES
     | SOON
     | PATIENT
+    | LARGE
+    | LEVEL
     | {
         "RAY_SERVE_HAPROXY_BINARY_PATH": "/usr/local/bin/" + Path(NARROWED["RAY_SERVE_HAPROXY_BINARY_PATH"]).name,
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": NARROWED["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"],

@@ -210,6 +210,13 @@ def test_a_text_over_the_limit_is_cut_or_refused(client: httpx.Client) -> None:
     assert refused.json()["error"]["type"] == "too_long"
 
 
+def test_the_longest_utterances_that_are_taken_reach_the_tokenizer(client: httpx.Client) -> None:
+    texts = [f"{i} " + "word " * 19_998 for i in range(60)]
+    answer = client.post("/v1/annotate", json={"inputs": texts, "tasks": [TASKS[0].name]})
+    assert answer.status_code == 200, answer.text
+    assert all(annotation["truncated"] for annotation in answer.json()["annotations"])
+
+
 def test_the_service_tells_its_tasks(client: httpx.Client) -> None:
     assert client.get("/v1/tasks").json() == {"tasks": [task.model_dump(mode="json") for task in TASKS]}
 

@@ -169,6 +169,47 @@ async def test_a_deadline_ends_the_waiting_and_what_still_waits_is_not_computed(
     assert len((await annotator(["after"])).tokens) == 1
 
 
+async def test_counting_for_many_requests_takes_few_calls_and_has_a_limit(
+    local: LocalTrip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    async def tokenize(texts: Sequence[str]) -> TokenBatch:
+        calls.append(len(texts))
+        await asyncio.sleep(0)
+        return local.pipeline.tokenizer(texts)
+
+    monkeypatch.setattr(local, "tokenize", tokenize)
+    annotator = annotator_of(local, Settings(batch_utterances=8, batches_in_flight=1, waiting_utterances=20))
+    requests = [["one", "two two"]] * 15
+    counts = await asyncio.gather(*map(annotator.count_tokens, requests), return_exceptions=True)
+    counted = [count for count in counts if isinstance(count, np.ndarray)]
+    assert len(calls) < len(counted)
+    for count in counted:
+        assert count.tolist() == local.pipeline.tokenizer(["one", "two two"]).uncut.tolist()
+    assert {type(count) for count in counts} == {np.ndarray, Overloaded}
+
+
+async def test_counting_and_annotating_share_a_deadline(local: LocalTrip, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tokenize(texts: Sequence[str]) -> TokenBatch:
+        await asyncio.sleep(0.2)
+        local.hang = True
+        return local.pipeline.tokenizer(texts)
+
+    monkeypatch.setattr(local, "tokenize", tokenize)
+    annotator = annotator_of(local, Settings(deadline_seconds=0.3))
+
+    async def count_and_annotate() -> None:
+        async with annotator.deadline():
+            await annotator.count_tokens(["hello"])
+            await annotator(["hello"])
+
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(DeadlineExceeded):
+        await count_and_annotate()
+    assert asyncio.get_running_loop().time() - began < 0.45
+
+
 async def test_tokens_are_counted_without_a_trip_and_with_its_patience(local: LocalTrip) -> None:
     annotator = annotator_of(local, Settings(batch_utterances=2))
     texts = ["hello", "", "word " * 80, "a b"]

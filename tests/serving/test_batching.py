@@ -183,6 +183,21 @@ async def test_a_batch_that_does_not_come_back_is_found() -> None:
     batcher.check_progress(0)
 
 
+async def test_an_item_that_is_tried_again_is_not_late_for_the_tries_before() -> None:
+    sizes: list[int] = []
+
+    async def run(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0.05)
+        batcher.check_progress(0.12)  # four tries take longer together
+        sizes.append(len(items))
+        raise ValueError
+
+    batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=4, slots=1))
+    answers = await asyncio.gather(*(batcher.submit(i) for i in range(4)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {ValueError}
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+
+
 async def test_a_batch_that_nobody_waits_for_any_more_is_cancelled_and_frees_its_slot() -> None:
     cancelled: list[int] = []
 

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -86,6 +87,39 @@ async def test_only_the_heads_that_are_asked_for_are_called_with_their_temperatu
     assert list(outcome.probabilities) == [first, third]
     called = {name for name, handle in deployments.items() if name.startswith("Head_") and handle.calls}
     assert called == ({head_name(first), head_name(third)} if placement == "split" else set())
+
+
+async def test_a_head_that_fails_ends_the_calls_of_the_others(tiny_model: Path, tiny_pipeline: Pipeline) -> None:
+    first, *others = tiny_pipeline.heads
+    ended: list[str] = []
+
+    class Head:
+        """Fails, or never answers."""
+
+        def __init__(self, task: str) -> None:
+            self._task = task
+
+        def options(self, **_: Any) -> "Head":
+            return self
+
+        def remote(self, *_: Any) -> "Head":
+            return self
+
+        def __await__(self) -> Generator[Any, None, None]:
+            return self._answer().__await__()
+
+        async def _answer(self) -> None:
+            if self._task == first:
+                raise LookupError(self._task)
+            await asyncio.sleep(3600)
+
+        def cancel(self) -> None:
+            ended.append(self._task)
+
+    deployments = deployments_of(tiny_pipeline) | {head_name(task): Head(task) for task in tiny_pipeline.heads}
+    with pytest.raises(LookupError):
+        await local_trip("split", tiny_model, deployments)(TEXTS, dict.fromkeys(tiny_pipeline.heads))
+    assert sorted(ended) == sorted(others)
 
 
 @pytest.mark.parametrize("placement", get_args(Placement))

@@ -36,14 +36,14 @@ def test_a_user_config_comes_before_them() -> None:
         "thresholds": {RULED.name: 0.2},
         "temperatures": {PLAIN.name: 1.5},
         "default_tasks": [TASKS[4].name, TASKS[1].name],
-        "limits": {"body_bytes": 100, "answer_seconds": 1.5},
+        "limits": {"body_bytes": 100, "waiting_seconds": 1.5},
     }
     tuned = tune(TASKS, Settings(), user_config)
     assert threshold_of(tuned.tasks) == 0.2
     assert [task.labels for task in tuned.tasks] == [task.labels for task in TASKS]
     assert {task: t for task, t in tuned.heads.items() if t is not None} == {PLAIN.name: 1.5}
     assert tuned.default_tasks == (TASKS[1].name, TASKS[4].name)
-    assert tuned.settings == Settings(body_bytes=100, answer_seconds=1.5)
+    assert tuned.settings == Settings(body_bytes=100, waiting_seconds=1.5)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,14 @@ def test_a_missing_config_is_named(capsys: pytest.CaptureFixture[str], tmp_path:
     assert "nothing.yaml" in cannot_start(capsys, tmp_path / "nothing.yaml")
 
 
+def test_a_deadline_behind_which_serve_would_give_up_first_is_refused(
+    capsys: pytest.CaptureFixture[str], config_with: Callable[..., Path]
+) -> None:
+    said = cannot_start(capsys, config_with(deadline_seconds=55))
+    assert "body_seconds and deadline_seconds are 65 s together" in said
+    assert "request_timeout_s (60)" in said
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "a: {", "applications: []"])
 def test_what_is_no_config_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"
