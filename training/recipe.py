@@ -77,6 +77,12 @@ class Recipe(BaseModel):
     start: Path | None = Field(
         default=None, description="model directory of the same tasks to begin with, instead of the base and fresh heads"
     )
+    keep_start: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the weights of `start` in what is exported, beside the run's (Wortsman et al. 2022)",
+    )
     layers: tuple[int, ...] | None = Field(default=None, description="layers to keep of these; all when not given")
     pooling: Pooling = "mean"
     pooler_gain: float = Field(default=3.0, description="the pooler's weight starts as so many times the identity")
@@ -120,6 +126,12 @@ class Recipe(BaseModel):
     def _repeats_exist(self) -> "Recipe":
         if set(self.repeat) & set(self.leave_out):
             raise ValueError("an origin is both repeated and left out")
+        return self
+
+    @model_validator(mode="after")
+    def _kept_weights_exist(self) -> "Recipe":
+        if self.keep_start and (self.start is None or self.layers is not None):
+            raise ValueError("keep_start needs a start, and all of its layers")
         return self
 
 

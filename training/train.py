@@ -66,6 +66,7 @@ class Trainer:
             pipeline = load_pipeline(teacher, max_tokens=recipe.max_tokens, threads=recipe.threads)
             self.soft_labels = SoftLabels(pipeline, report)
         self.model: MultitaskModel = build_model(tasks, recipe, start)
+        self.start_model = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.optimizer = build_optimizer(self.model, recipe)
         self.label_loss = label_loss(tasks, self.rows, recipe)
         self.schedule = Schedule(recipe, Standing())
@@ -89,7 +90,7 @@ class Trainer:
         self.report(f"resumed after step {self.step}")
 
     def run(self) -> None:
-        """Train to the end and leave the model with its best weights."""
+        """Train to the end and leave the model with its best weights, or with their mean with those of its start."""
         backbone: Any = self.model.encoder.backbone
         fused = backbone.config._attn_implementation
         # The backward pass of the fused attention is slower than the plain one for rows as short as these.
@@ -102,7 +103,10 @@ class Trainer:
                 # Epochs differ by a batch at most, since as many rows are drawn in each.
                 self._run_epoch(epoch, done, len(epoch.batches) * self.recipe.epochs)
             first += len(epoch.batches)
-        self.model.load_state_dict(self.best_model)
+        kept = self.recipe.keep_start
+        self.model.load_state_dict(
+            {name: torch.lerp(best, self.start_model[name], kept) for name, best in self.best_model.items()}
+        )
         backbone.set_attn_implementation(fused)
 
     def _run_epoch(self, epoch: Epoch, done: int, total: int) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from graph.model_directory import ModelDirectory
 from tests import ROOT
-from tests.tiny import ORIGINS, TASKS, tiny_recipe, write_data, write_recipe, write_rows, write_tasks
+from tests.tiny import ORIGINS, TASKS, tiny_recipe, write_data, write_recipe, write_rows, write_tasks, write_tiny_model
 from training.checkpoint import Checkpoint
 from training.data import read_rows, read_seen, read_training_rows, text_hash
 from training.evaluate import mean_accuracy, score_split
@@ -92,6 +92,21 @@ def test_a_run_leaves_the_weights_of_its_best_epoch(tiny_base: Path, tmp_path: P
     left = mean_accuracy(score_split(trainer.model.pipeline(trainer.tokenizer), data, "valid"))
     assert 100 * left == pytest.approx(max(means), abs=0.06)
     assert max(means) > means[-1] + 5
+
+
+def test_a_run_that_keeps_half_of_its_start_leaves_the_mean(
+    tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path / "start", tiny_tasks_file)
+    weights = []
+    for share in (0.0, 0.5):
+        recipe = tiny_recipe(tiny_base, start=tmp_path / "start", keep_start=share, layers=None)
+        trainer = make_trainer(recipe, tiny_data, tmp_path / str(share))
+        trainer.run()
+        weights.append(trainer.model.state_dict())
+    for name, mean in weights[1].items():
+        torch.testing.assert_close(mean, (weights[0][name] + trainer.start_model[name]) / 2)
+    assert any(not torch.equal(weights[0][name], mean) for name, mean in weights[1].items())
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tiny_base: Path, tiny_data: Path, tmp_path: Path) -> None:
