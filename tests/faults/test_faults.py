@@ -241,6 +241,7 @@ def test_soak(service: Service, figure: Figure, long: bool, wrong_answers: Wrong
     most = sorted(growth, key=lambda pid: -growth[pid])[:3]
     assert set(record.statuses()) == {200}
     assert wrong_answers(record) == 0
+    assert growth[most[0]] < 0.1
     told = ", ".join(f"{names[pid].split()[0]} {100 * growth[pid]:+.1f} % of {before[pid]:.0f} MB" for pid in most)
     figure(
         "soak",
