@@ -96,9 +96,11 @@ def test_user_config_changes_under_traffic_without_a_restart_or_a_failed_request
     client: httpx.Client, service: str, config_with: Callable[[dict[str, Any]], Path]
 ) -> None:
     before = set(replicas())
+    (plain,) = client.post("/v1/annotate", json={"inputs": "i love you"}).json()["annotations"]
     traffic = Traffic(service)
     try:
         changed = {
+            "temperatures": {TASKS[1].name: 5.0},
             "thresholds": {RULED.name: 0.4},
             "default_tasks": [TASKS[1].name],
             "limits": {"body_bytes": 500},
@@ -108,6 +110,8 @@ def test_user_config_changes_under_traffic_without_a_restart_or_a_failed_request
         assert threshold(client) == 0.4
         (annotation,) = client.post("/v1/annotate", json={"inputs": "i love you"}).json()["annotations"]
         assert list(annotation["tasks"]) == [TASKS[1].name]
+        flat, sharp = (max(given["tasks"][TASKS[1].name]["scores"].values()) for given in (annotation, plain))
+        assert flat < sharp - 0.1
         assert client.post("/model", json={"sentences": ["x" * 500]}).status_code == 413
 
         refused = update(config_with({"thresholds": {RULED.name: 7}}))

@@ -9,6 +9,36 @@ from tests.e2e.contract import TASKS
 from tests.e2e.page.visit import ANNOTATE, SEVERAL, Visit, answer_with, charts, labels, top, type_in, wait_for_answer
 
 
+def test_while_an_answer_is_on_its_way_the_last_one_is_shown_as_such(visit: Visit, service: str) -> None:
+    page = visit()
+    wait_for_answer(page)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(ANNOTATE, hold, times=1)
+    with page.expect_request(ANNOTATE):
+        type_in(page, SEVERAL[0])
+    expect(page.locator("#results")).to_have_attribute("aria-busy", "true")
+    expect(charts(page)).to_have_count(len(TASKS))
+    held[0].continue_()
+    wait_for_answer(page)
+    assert top(page) == labels(service, SEVERAL[0])
+
+
+def test_the_tasks_are_waited_for_in_words(visit: Visit) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page = visit(prepare=lambda page: page.route("**/v1/tasks", hold, times=1))
+    expect(page.get_by_text("Loading the tasks …")).to_be_visible()
+    held[0].continue_()
+    expect(charts(page)).to_have_count(len(TASKS))
+
+
 def test_overload_is_said_and_tried_again_when_the_service_says(visit: Visit, service: str) -> None:
     page = visit()
     wait_for_answer(page)
