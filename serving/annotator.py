@@ -22,7 +22,7 @@ from serving.errors import AnnotationFailed, AnnotatorError, DeadlineExceeded, I
 from serving.observability.discreet import kind_and_place
 from serving.observability.metrics import count_batch, show_waiting
 from serving.settings import Settings
-from serving.trips import Trip
+from serving.trips import Trip, all_or_none
 from serving.tuning import tune
 
 logger = logging.getLogger("ray.serve")
@@ -138,12 +138,7 @@ class Annotator:
             async with window:
                 return await self._batcher.submit(chunk)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                parts = [group.create_task(in_turn(chunk)) for chunk in chunks]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return [part.result() for part in parts]
+        return await all_or_none(map(in_turn, chunks))
 
     def check_progress(self) -> None:
         """Raise RuntimeError when a batch is in flight for longer than it may be."""

@@ -108,7 +108,7 @@ class SplitTrip:
         pooled, encoding = await self.encode(tokens)
         _add_hop(encoding, "encode", began)
         began = time.perf_counter()
-        answers = await _all_or_none([self.heads[task](pooled, heads[task]) for task in heads])
+        answers = await all_or_none([self.heads[task](pooled, heads[task]) for task in heads])
         slowest = max((took for _, took in answers), key=lambda took: took["heads"])
         _add_hop(slowest, "heads", began)
         probabilities = {task: answer for task, (answer, _) in zip(heads, answers, strict=True)}
@@ -223,7 +223,7 @@ def _call(deployment: "DeploymentHandle[Any]") -> Callable[..., Coroutine[Any, A
     return call
 
 
-async def _all_or_none(calls: Iterable[Coroutine[Any, Any, Called]]) -> list[Called]:
+async def all_or_none(calls: Iterable[Coroutine[Any, Any, Called]]) -> list[Called]:
     """What all calls answer; when one fails the others are cancelled, and it is raised."""
     try:
         async with asyncio.TaskGroup() as group:
