@@ -21,13 +21,12 @@ from typing import Any
 from benchmarks import checkpoint, environments, floor, machine
 from benchmarks.answers import Examination, WrongAnswers
 from benchmarks.contestants import CONTESTANTS, ORIGINAL_STACK, Contestant
-from benchmarks.goals import goals
 from benchmarks.load import LOADS, Load, put_load, utterances, write_bodies
 from benchmarks.plot import draw
 from benchmarks.processes import cpu_between, machine_cpu_s, own_cpu_s
 from benchmarks.results import Results, Round, UnderLoad
 from benchmarks.running import NotStarted, Running, running
-from benchmarks.tables import all_tables, of_goals
+from benchmarks.tables import all_tables
 from graph.model_directory import ModelDirectory
 from serving.settings import PROJECT, Settings
 
@@ -63,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ordered.write(options.out / "compare.json")
     (options.out / "compare.md").write_text(all_tables(ordered), "utf-8")
     draw(ordered, options.out / "compare.png")
-    # On the screen without the aims that need a contestant who did not take part.
-    measured = [goal for goal in goals(ordered) if goal.reached is not None]
-    print(all_tables(ordered).replace(of_goals(goals(ordered)), of_goals(measured)))
+    print(all_tables(ordered, only_measured=True))
     return 1 if failed else 0
 
 

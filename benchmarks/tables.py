@@ -10,15 +10,16 @@ FLOOR_TITLE = "the bare encoder in a loop"
 NOTHING = "-"
 
 
-def all_tables(results: Results) -> str:
-    """What was measured, on what, and which aims were reached."""
+def all_tables(results: Results, only_measured: bool = False) -> str:
+    """What was measured, on what, and which aims were reached; also those not measured, unless told otherwise."""
+    aims = [goal for goal in goals(results) if goal.reached is not None or not only_measured]
     parts = [_about(results)]
     parts += [f"Dropped out: {results.titles[name]}. {why}" for name, why in results.about["failed"].items()]
     for load in LOADS:
         if load.name in results.about["loads"]:
             parts.append(f"### {str(load)[0].upper() + str(load)[1:]}\n\n{of_load(results, load)}")
     parts.append(f"### Start, memory, answers\n\n{overall(results)}")
-    parts.append(f"### What was aimed at\n\n{of_goals(goals(results))}")
+    parts.append(f"### What was aimed at\n\n{of_goals(aims)}")
     return "\n\n".join(parts) + "\n"
 
 
