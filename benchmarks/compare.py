@@ -95,6 +95,8 @@ def take_turn(name: str, results: Results, seconds: float, warm_up: float) -> No
             results.rounds.setdefault(name, []).append(measure(CONTESTANTS[name], seconds, warm_up))
     except (NotStarted, WrongAnswers, OSError, HTTPException) as error:
         results.about["failed"][name] = str(error)
+        if name == FLOOR:
+            results.floor.clear()
         results.rounds.pop(name, None)
         print(f"{name} drops out: {error}", flush=True)
     else:

@@ -14,7 +14,9 @@ def all_tables(results: Results, only_measured: bool = False) -> str:
     """What was measured, on what, and which aims were reached; also those not measured, unless told otherwise."""
     aims = [goal for goal in goals(results) if goal.reached is not None or not only_measured]
     parts = [_about(results)]
-    parts += [f"Dropped out: {results.titles[name]}. {why}" for name, why in results.about["failed"].items()]
+    dropped_out = results.about["failed"].items()
+    # The floor is no contestant, and has no title among theirs.
+    parts += [f"Dropped out: {results.titles.get(name, FLOOR_TITLE)}. {why}" for name, why in dropped_out]
     for load in LOADS:
         if load.name in results.about["loads"]:
             parts.append(f"### {str(load)[0].upper() + str(load)[1:]}\n\n{of_load(results, load)}")

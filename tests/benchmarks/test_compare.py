@@ -7,7 +7,7 @@ import pytest
 from benchmarks import compare
 from benchmarks.answers import WrongAnswers
 from benchmarks.contestants import Contestant
-from benchmarks.load import LOADS
+from benchmarks.load import LOADS, Load, Served
 from benchmarks.results import Results, Round
 from benchmarks.running import NotStarted
 from tests.benchmarks.results import one_round, served
@@ -75,6 +75,21 @@ def test_who_dies_costs_its_row_alone(
     written = json.loads((tmp_path / "compare.json").read_text("utf-8"))
     assert {name: len(rounds) for name, rounds in written["rounds"].items()} == {"split": 2}
     assert written["about"]["failed"] == {"litserve": str(death)}
+
+
+def test_a_floor_that_fails_costs_its_row_alone(
+    turns: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails_in_the_middle(load: Load, seconds: float) -> Served:
+        if load == LOADS[-1]:
+            raise OSError("no memory")
+        return served(1000)
+
+    monkeypatch.setattr("benchmarks.floor.measure", fails_in_the_middle)
+    assert compare.main(["--contestants", "split", "floor", "--rounds", "1", "--out", str(tmp_path)]) == 1
+    written = Results.read(tmp_path / "compare.json")
+    assert (list(written.rounds), written.floor) == (["split"], {})
+    assert "Dropped out: the bare encoder in a loop. no memory" in (tmp_path / "compare.md").read_text("utf-8")
 
 
 def test_where_nobody_can_be_measured_there_is_a_result_all_the_same(

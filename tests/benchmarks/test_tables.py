@@ -13,6 +13,17 @@ def test_every_contestant_has_a_row_in_every_table() -> None:
     assert "2 cores of a processor, 16 GB" in text
 
 
+def test_a_floor_that_dropped_out_has_no_figures_and_the_others_have() -> None:
+    measured = results(split=100)
+    measured.floor.clear()
+    measured.about["failed"] = {"floor": "no memory"}
+    text = all_tables(measured)
+    assert "Dropped out: the bare encoder in a loop. no memory" in text
+    assert "| the bare encoder in a loop |" not in text
+    assert "| title of split | 10 (5-20) |" in text
+    assert "against the bare encoder on all cores | split | - | ≥ 60 % | not measured |" in text
+
+
 def test_goals_are_said_to_be_reached_missed_or_not_measured() -> None:
     text = all_tables(results(split=900, original=100))
     assert "against the original | split | 9.00 times | ≥ 10 times | **no** |" in text
