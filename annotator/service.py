@@ -124,16 +124,18 @@ def bench(
 
     if which("wrk") is None:
         raise Failure("bench needs wrk: apt install wrk, or the like, brings it")
-    chosen = settings()
-    # What measures shows no key, and would wait in vain for a first answer.
-    if chosen.api_keys.get_secret_value() or chosen.api_keys_file:
-        raise Failure("bench asks without a key: unset ANNOTATOR_API_KEYS and ANNOTATOR_API_KEYS_FILE")
+    settings()  # a wrong one is told in one line here, and not where the contestants read them
     if our_processes():
         raise Failure("the service of this folder runs: annotator stop ends it")
     with needs_packages():
         from benchmarks.compare import main
         from benchmarks.contestants import OURS
         from benchmarks.load import LOADS
+        from benchmarks.running import NotStarted, see_that_none_needs_a_key
+    try:
+        see_that_none_needs_a_key()
+    except NotStarted as error:
+        raise Failure(str(error)) from error
     folder = out or PROJECT / "runs" / "bench"
     minutes = ceil(rounds * len(OURS) * (BENCH_TURN_SECONDS + seconds * len(LOADS)) / 60)
     print(f"about {minutes} minutes; tables and picture go to {folder}", flush=True)

@@ -20,12 +20,12 @@ from typing import Any
 
 from benchmarks import checkpoint, environments, floor, machine
 from benchmarks.answers import Examination, WrongAnswers
-from benchmarks.contestants import CONTESTANTS, ORIGINAL_STACK, Contestant
+from benchmarks.contestants import CONTESTANTS, ORIGINAL_STACK, OURS, Contestant
 from benchmarks.load import LOADS, Load, put_load, utterances, write_bodies
 from benchmarks.plot import draw
 from benchmarks.processes import cpu_between, machine_cpu_s, own_cpu_s
 from benchmarks.results import Results, Round, UnderLoad
-from benchmarks.running import NotStarted, Running, running
+from benchmarks.running import NotStarted, Running, running, see_that_none_needs_a_key
 from benchmarks.tables import all_tables
 from graph.model_directory import ModelDirectory
 from serving.settings import PROJECT, Settings
@@ -40,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and write what came of it; the exit status is 1 where a contestant has dropped out."""
     options = parse(arguments)
     names = [name for name in options.contestants if name != FLOOR]
+    if set(names) & set(OURS):
+        try:
+            see_that_none_needs_a_key()
+        except NotStarted as error:
+            sys.exit(str(error))
     prepare([CONTESTANTS[name] for name in names])
     failed: dict[str, str] = {}
     about = machine.about() | {

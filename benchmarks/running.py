@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from benchmarks import processes
 from benchmarks.contestants import Contestant, surroundings
-from serving.settings import PROJECT
+from serving.settings import PROJECT, Settings
 
 LOGS = PROJECT / "runs" / "benchmarks" / "logs"
 START_SECONDS = 180
@@ -45,6 +45,17 @@ class Running:
     def usage(self) -> dict[str, processes.Usage]:
         """What its processes have taken, by title."""
         return processes.usage(processes.marked(self.mark))
+
+
+def see_that_none_needs_a_key() -> None:
+    """What measures shows no key, and would wait in vain for a first answer.
+
+    Raises:
+        NotStarted: a service of ours would want one.
+    """
+    chosen = Settings()
+    if chosen.api_keys.get_secret_value() or chosen.api_keys_file:
+        raise NotStarted("bench asks without a key: unset ANNOTATOR_API_KEYS and ANNOTATOR_API_KEYS_FILE")
 
 
 @contextmanager

@@ -103,6 +103,21 @@ def test_where_nobody_can_be_measured_there_is_a_result_all_the_same(
     assert (tmp_path / "compare.md").read_text("utf-8").count("Dropped out: ours") == 2
 
 
+@pytest.mark.parametrize("variable", ["ANNOTATOR_API_KEYS", "ANNOTATOR_API_KEYS_FILE"])
+def test_a_service_that_wants_a_key_is_not_waited_for(
+    turns: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    prepared: list[object] = []
+    monkeypatch.setattr(compare, "prepare", prepared.append)
+    monkeypatch.setenv(variable, "0123456789abcdef")
+    with pytest.raises(SystemExit) as ended:
+        compare.main(["--contestants", "litserve", "split", "--out", str(tmp_path)])
+    assert ended.value.code == "bench asks without a key: unset ANNOTATOR_API_KEYS and ANNOTATOR_API_KEYS_FILE"
+    assert (prepared, turns, list(tmp_path.iterdir())) == ([], [], [])
+    # Peers have no keys.
+    assert compare.main(["--contestants", "litserve", "--rounds", "1", "--out", str(tmp_path)]) == 0
+
+
 def test_aims_that_were_not_measured_are_in_the_file_alone(
     turns: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
