@@ -155,7 +155,7 @@ def export(
         trainer.resume()
         if not trainer.best_model:
             raise Failure(f"{checkpoint}: it was not validated yet, there are no best weights so far")
-        trainer.model.load_state_dict(trainer.best_model)
+        trainer.take_best()
         target = out or Path("models") / recipe.name
         scores = write_model(trainer.model, trainer.rows, recipe, tasks_file, data, target)
     print_scores(f"{target}, test", scores["test"], by_origin=False, json=json)

@@ -103,11 +103,15 @@ class Trainer:
                 # Epochs differ by a batch at most, since as many rows are drawn in each.
                 self._run_epoch(epoch, done, len(epoch.batches) * self.recipe.epochs)
             first += len(epoch.batches)
+        self.take_best()
+        backbone.set_attn_implementation(fused)
+
+    def take_best(self) -> None:
+        """Give the model its best weights so far, or their mean with those of its start where the recipe keeps some."""
         kept = self.recipe.keep_start
         self.model.load_state_dict(
             {name: torch.lerp(best, self.start_model[name], kept) for name, best in self.best_model.items()}
         )
-        backbone.set_attn_implementation(fused)
 
     def _run_epoch(self, epoch: Epoch, done: int, total: int) -> None:
         softened = None if self.soft_labels is None else self.soft_labels([row.text for _, row in epoch.rows])

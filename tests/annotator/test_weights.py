@@ -64,6 +64,19 @@ def test_other_tasks_are_trained_evaluated_exported_and_annotated(run: Run, trai
     assert "add --resume to go on" in ended.err
 
 
+@pytest.mark.slow
+def test_an_export_keeps_as_much_of_the_start_as_the_run_itself(run: Run, trained: Path, tiny_base: Path) -> None:
+    recipe = trained / "kept.yaml"
+    write_recipe(recipe, tiny_recipe(tiny_base, start=trained / "model", layers=None, keep_start=0.5))
+    common = ["--config", recipe, "--tasks", trained / "tasks.yaml", "--work", trained / "kept"]
+    files = []
+    for command in ("train", "export"):
+        ended = run(command, trained / "data", *common, "--out", trained / command)
+        assert ended.status == 0, ended.err
+        files.append(ModelDirectory.open(trained / command, trained / "tasks.yaml").manifest.files)
+    assert files[0] == files[1]
+
+
 def test_a_head_is_trained_and_the_way_to_serve_it_is_told(run: Run, tiny_model: Path, tmp_path: Path) -> None:
     table = tmp_path / "wish.tsv"
     texts = [(f"coffee {n}", "drink") for n in range(12)] + [(f"bread {n}", "eat") for n in range(12)]
