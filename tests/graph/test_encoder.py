@@ -1,4 +1,5 @@
-from itertools import pairwise
+from collections.abc import Iterable
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from graph.encoder import Encoder, Runtime, load_runtime, plan_sub_batches
+from graph.encoder import CALL_COST, Encoder, Runtime, load_runtime, plan_sub_batches
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline
 from graph.tokenizer import TokenBatch
@@ -39,11 +40,22 @@ def test_sub_batches_hold_every_row_once_and_stay_in_the_budget(lengths: list[in
         assert padded <= budget or len(rows) == 1
 
 
-@given(st.lists(st.integers(1, 64), min_size=1, max_size=60), budgets)
-def test_sub_batches_are_as_full_as_the_budget_lets_them_be(lengths: list[int], budget: int) -> None:
-    plan = plan_sub_batches(np.array(lengths, dtype=np.int32), budget)
-    for rows, following in pairwise(plan):
-        assert (len(rows) + 1) * lengths[following[0]] > budget
+def cost(sub_batches: Iterable[list[int]]) -> int:
+    return sum(CALL_COST + len(lengths) * max(lengths) for lengths in sub_batches)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=9))
+def test_no_other_cut_of_the_sorted_rows_is_cheaper(lengths: list[int]) -> None:
+    plan = plan_sub_batches(np.array(lengths, dtype=np.int32), token_budget=40 * 9)
+    ordered = sorted(lengths)
+    cuts = [cut for k in range(len(ordered)) for cut in combinations(range(1, len(ordered)), k)]
+    cheapest = min(cost(ordered[i:j] for i, j in pairwise([0, *cut, len(ordered)])) for cut in cuts)
+    assert cost([lengths[row] for row in rows] for rows in plan) == cheapest
+
+
+def test_a_long_row_is_not_a_reason_to_pad_the_short_ones() -> None:
+    plan = plan_sub_batches(np.array([8, 30, 8, 9], dtype=np.int32), token_budget=1024)
+    assert [rows.tolist() for rows in plan] == [[0, 2, 3], [1]]
 
 
 @given(token_rows, budgets)
