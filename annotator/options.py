@@ -1,6 +1,8 @@
 """Options that several commands have."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,6 +58,11 @@ def settings() -> "Settings":
         first = error.errors()[0]
         variable = f"{ENVIRONMENT_PREFIX}{first['loc'][0]}".upper()
         raise Failure(f"{variable} in the environment: {first['msg']}") from error
+
+
+def progress_aside(json: bool) -> AbstractContextManager[object]:
+    """Where JSON is to stand on standard output, what is printed meanwhile goes to standard error."""
+    return redirect_stdout(sys.stderr) if json else nullcontext()
 
 
 def refuse(given: Mapping[str, object], why: str) -> None:

@@ -8,16 +8,18 @@ import typer
 
 from annotator.errors import ServiceTimedOut, Unavailable
 from annotator.exits import Exit, Failure, needs_packages, told_in_one_line
-from annotator.options import JsonOption, KeyOption, examples, settings
+from annotator.options import JsonOption, KeyOption, examples, progress_aside, settings
 
 SERVE_EXAMPLES = examples(
     "annotator serve",
     "annotator serve configs/serve/fused.yaml",
     "annotator serve --model models/lite-my_task --tasks models/lite-my_task.tasks.yaml",
 )
-STOP_EXAMPLES = examples("annotator stop")
+STOP_EXAMPLES = examples("annotator stop", "annotator stop --json | jq .ran")
 STATUS_EXAMPLES = examples("annotator status", "annotator status --json | jq -r .version")
-BENCH_EXAMPLES = examples("annotator bench --rounds 2 --seconds 5")
+BENCH_EXAMPLES = examples(
+    "annotator bench --rounds 2 --seconds 5", "annotator bench --json | jq .rounds.fused[0].loads > fused.json"
+)
 
 # A status is asked of a service that is there: one attempt says enough.
 STATUS_SECONDS = 10
@@ -61,11 +63,18 @@ def serve(
     raise typer.Exit(main([str(path), *(["--host", host] if host else []), *["--dashboard"] * dashboard]))
 
 
-def stop() -> None:
+def stop(json: JsonOption = False) -> None:
     """End the service, also what a killed run has left."""
+    from serving.lifecycle.lock import launcher
+    from serving.lifecycle.processes import our_processes
     from serving.lifecycle.stop import main
 
-    main()
+    # One that is just being started has a launcher and no processes yet.
+    ran = launcher() is not None or bool(our_processes())
+    with progress_aside(json):
+        main()
+    if json:
+        print(dumps({"ran": ran, "stopped": ran and not our_processes()}))
 
 
 def status(
@@ -114,6 +123,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(help="Folder for tables and picture.", file_okay=False, show_default="runs/bench")
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Measure the three placements side by side; starts and stops the service, and needs wrk."""
     from math import ceil
@@ -128,7 +138,7 @@ def bench(
     if our_processes():
         raise Failure("the service of this folder runs: annotator stop ends it")
     with needs_packages():
-        from benchmarks.compare import main
+        from benchmarks.compare import RESULTS, main
         from benchmarks.contestants import OURS
         from benchmarks.load import LOADS
         from benchmarks.running import NotStarted, see_that_none_needs_a_key
@@ -138,7 +148,11 @@ def bench(
         raise Failure(str(error)) from error
     folder = out or PROJECT / "runs" / "bench"
     minutes = ceil(rounds * len(OURS) * (BENCH_TURN_SECONDS + seconds * len(LOADS)) / 60)
-    print(f"about {minutes} minutes; tables and picture go to {folder}", flush=True)
     options = ["--rounds", str(rounds), "--seconds", str(seconds), "--out", str(folder)]
     with told_in_one_line():
-        raise typer.Exit(main(["--contestants", *OURS, *options]))
+        with progress_aside(json):
+            print(f"about {minutes} minutes; tables and picture go to {folder}", flush=True)
+            status = main(["--contestants", *OURS, *options])
+        if json:
+            print((folder / RESULTS).read_text("utf-8"), end="")
+    raise typer.Exit(status)

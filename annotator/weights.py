@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from annotator.exits import Exit, Failure, needs_packages, told_in_one_line
-from annotator.options import JsonOption, ModelOption, TasksOption, ThreadsOption, examples, places, refuse
+from annotator.options import (
+    JsonOption,
+    ModelOption,
+    TasksOption,
+    ThreadsOption,
+    examples,
+    places,
+    progress_aside,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from training.evaluate import Score
@@ -19,6 +28,7 @@ TRAIN_EXAMPLES = examples(
     "annotator train path/to/data",
     "annotator train path/to/data --config my_recipe.yaml --tasks my_tasks.yaml --out models/mine",
     "annotator train --head my_task my_rows.tsv",
+    "annotator train --head my_task my_rows.tsv --json | jq .scores.test",
 )
 EVALUATE_EXAMPLES = examples(
     "annotator evaluate path/to/data",
@@ -59,11 +69,12 @@ def train(
     ] = None,
     model: ModelOption = None,
     threads: ThreadsOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Train weights for all tasks, or with --head one more task for weights that are there, in a minute."""
     if head is not None:
         refuse({"--config": config, "--work": work, "--resume": resume}, "goes without --head, which needs no run")
-        train_head(head, data, model, tasks, out, threads)
+        train_head(head, data, model, tasks, out, threads, json)
         return
     refuse({"--model": model}, "goes with --head; a run begins with what its recipe names")
     refuse({"--threads": threads}, "goes with --head; a run takes the threads of its recipe")
@@ -73,12 +84,15 @@ def train(
     tasks_file = places(None, tasks)[1]
     with told_in_one_line():
         recipe = read_recipe(config)
-        work = work or Path("runs") / recipe.name
-        run(recipe, tasks_file, data, work, out or Path("models") / recipe.name, resume)
+        target = out or Path("models") / recipe.name
+        with progress_aside(json):
+            run(recipe, tasks_file, data, work or Path("runs") / recipe.name, target, resume)
+        if json:
+            print_trained(target, tasks_file)
 
 
 def train_head(
-    name: str, table: Path, model: Path | None, tasks: Path | None, out: Path | None, threads: int | None
+    name: str, table: Path, model: Path | None, tasks: Path | None, out: Path | None, threads: int | None, json: bool
 ) -> None:
     """Add a head, and say how good it is and how to serve it."""
     from rich.console import Console
@@ -93,10 +107,27 @@ def train_head(
     model_path, tasks_path = places(model, tasks)
     target = out or model_path.parent / f"{model_path.name}-{name}"
     with told_in_one_line():
-        scores = heads.train_head(name, table, model_path, tasks_path, target, threads=threads or cores())
+        with progress_aside(json):
+            scores = heads.train_head(name, table, model_path, tasks_path, target, threads=threads or cores())
+        if json:
+            print_trained(target, heads.tasks_file_beside(target), name)
+            return
     for split, of_split in scores.items():
         Console().print(score_table(f"\n{target}, {split}", {name: of_split}, by_origin=len(of_split) > 2))
     print(f"\nannotator serve --model {target} --tasks {heads.tasks_file_beside(target)}")
+
+
+def print_trained(path: Path, tasks_file: Path, only: str | None = None) -> None:
+    """Print for a program what was written: where it is, its version, and the scores of all tasks or of one."""
+    from graph.model_directory import ModelDirectory
+
+    model = ModelDirectory.open(path, tasks_file)
+    scores = {
+        split: {task: parts for task, parts in of_split.items() if only in (None, task)}
+        for split, of_split in model.manifest.scores.items()
+    }
+    told = {"model": str(path), "tasks": str(tasks_file), "version": model.version, "scores": scores}
+    print(dumps(told, ensure_ascii=False))
 
 
 def evaluate(

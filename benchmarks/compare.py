@@ -32,6 +32,7 @@ from serving.settings import PROJECT, Settings
 
 FLOOR = "floor"
 OUT = PROJECT / "runs" / "benchmarks"
+RESULTS = "compare.json"
 WARM_UP = Load(32, 1)
 EXAMINED = 32
 
@@ -61,10 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in [*options.contestants[number:], *options.contestants[:number]]:
             if name not in failed:
                 take_turn(name, results, options.seconds, options.warm_up)
-                results.write(options.out / "compare.json")
+                results.write(options.out / RESULTS)
     rounds = {name: results.rounds[name] for name in names if name in results.rounds}
     ordered = Results(about, results.titles, rounds, results.floor)
-    ordered.write(options.out / "compare.json")
+    ordered.write(options.out / RESULTS)
     (options.out / "compare.md").write_text(all_tables(ordered), "utf-8")
     draw(ordered, options.out / "compare.png")
     print(all_tables(ordered, only_measured=True))

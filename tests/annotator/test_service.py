@@ -14,8 +14,11 @@ from typer.main import get_command
 from annotator.cli import app
 from annotator.serve_config import write_config
 from benchmarks import compare
+from benchmarks.contestants import Contestant
+from benchmarks.results import Round
+from benchmarks.running import NotStarted
 from graph.errors import TasksError
-from serving.lifecycle import launch, processes
+from serving.lifecycle import launch, lock, processes, stop
 from serving.lifecycle.front_end import HOST_VARIABLE
 from serving.lifecycle.preflight import CLIENT_VARIABLE, Plan, read_config
 from serving.settings import PROJECT
@@ -148,6 +151,57 @@ def test_bench_says_where_it_writes_and_for_how_long(
     assert {path.name for path in (tmp_path / "bench").iterdir()} == {"compare.json", "compare.md", "compare.png"}
     assert "| memory, PSS of all processes | fused |" in ended.out
     assert "not measured" not in ended.out
+
+
+def test_the_figures_of_bench_are_one_document_for_programs(
+    run: Run, monkeypatch: pytest.MonkeyPatch, alone: None, tmp_path: Path
+) -> None:
+    def measure(contestant: Contestant, *_: object) -> Round:
+        if contestant.name == "packed":
+            raise NotStarted("packed ended with status 1")
+        return one_round(100)
+
+    monkeypatch.setattr(compare, "measure", measure)
+    ended = run("bench", "--rounds", 2, "--out", tmp_path, "--json")
+    assert ended.status == 1
+    told = json.loads(ended.out)
+    assert {name: len(rounds) for name, rounds in told["rounds"].items()} == {"split": 2, "fused": 2}
+    assert told["rounds"]["fused"][0]["loads"]["32x1"]["served"]["requests_s"] == 100
+    assert told["about"]["failed"] == {"packed": "packed ended with status 1"}
+    assert ended.err.startswith("about ")
+    assert "fused, requests/s: " in ended.err
+
+
+@pytest.mark.parametrize(
+    ("launcher", "before", "after", "told"),
+    [
+        (7, [7, 8], [], {"ran": True, "stopped": True}),
+        (7, [], [], {"ran": True, "stopped": True}),  # it is just being started
+        (None, [8], [], {"ran": True, "stopped": True}),  # left by a killed run
+        (None, [8], [8], {"ran": True, "stopped": False}),
+        (None, [], [], {"ran": False, "stopped": False}),
+    ],
+)
+def test_stop_says_to_programs_whether_something_ran_and_is_stopped(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    launcher: int | None,
+    before: list[int],
+    after: list[int],
+    told: dict[str, bool],
+) -> None:
+    running = [before]
+
+    def end() -> None:
+        print("what is for people")
+        running[0] = after
+
+    monkeypatch.setattr(lock, "launcher", lambda: launcher)
+    monkeypatch.setattr(processes, "our_processes", lambda: running[0])
+    monkeypatch.setattr(stop, "main", end)
+    ended = run("stop", "--json")
+    assert (ended.status, json.loads(ended.out), ended.err) == (0, told, "what is for people\n")
+    assert run("stop").out == "what is for people\n"
 
 
 @pytest.mark.parametrize("name", ["serve_config.yaml", "configs/serve/packed.yaml", "configs/serve/fused.yaml"])

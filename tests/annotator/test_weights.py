@@ -49,6 +49,15 @@ def test_other_tasks_are_trained_evaluated_exported_and_annotated(run: Run, trai
     assert "written" in shown
     assert "mean" in shown
 
+    resumed = ["--config", trained / "recipe.yaml", "--work", trained / "run", "--resume", "--out", trained / "resumed"]
+    ended = run("train", trained / "data", *resumed, *tasks, "--json")
+    assert ended.status == 0, ended.err
+    told = json.loads(ended.out)
+    version = ModelDirectory.open(trained / "resumed", trained / "tasks.yaml").version
+    assert (told["model"], told["version"]) == (str(trained / "resumed"), version)
+    assert told["scores"]["test"] == expected
+    assert "resumed after step" in ended.err
+
     again = ["--config", trained / "recipe.yaml", "--work", trained / "run", "--out", trained / "exported"]
     ended = run("export", trained / "data", *again, *tasks, "--json")
     assert ended.status == 0, ended.err
@@ -86,8 +95,22 @@ def test_a_head_is_trained_and_the_way_to_serve_it_is_told(run: Run, tiny_model:
     assert ended.status == 0, ended.err
     last = ended.out.splitlines()[-1]
     assert last == f"annotator serve --model {out} --tasks {tmp_path}/grown.tasks.yaml"
-    assert ModelDirectory.open(out, tmp_path / "grown.tasks.yaml").tasks[-1].labels == ("drink", "eat")
+    model = ModelDirectory.open(out, tmp_path / "grown.tasks.yaml")
+    assert model.tasks[-1].labels == ("drink", "eat")
     assert "test" in ended.out
+
+    again = tmp_path / "again"
+    ended = run(
+        "train", "--head", "wish", table, "--model", tiny_model, "--tasks", TASKS_FILE, "--out", again, "--json"
+    )
+    assert ended.status == 0, ended.err
+    told = json.loads(ended.out)
+    assert (told["model"], told["tasks"]) == (str(again), f"{again}.tasks.yaml")
+    assert told["version"] == ModelDirectory.open(again, Path(told["tasks"])).version
+    wish = {split: of_split["wish"] for split, of_split in model.manifest.scores.items()}
+    assert told["scores"] == {split: {"wish": scores} for split, scores in wish.items()}
+    assert set(wish) == {"valid", "test"}
+    assert "24 texts, 2 labels" in ended.err
 
     ended = run("train", "--head", "wish", table, "--model", tiny_model, "--tasks", TASKS_FILE, "--out", out)
     assert (ended.status, ended.err) == (1, f"annotator: {out} exists already: remove it, or name another place\n")
