@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 
-import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.contract import TASKS
@@ -16,12 +15,12 @@ from tests.e2e.page.visit import (
     Visit,
     annotations,
     ask,
+    assert_bars_are,
     charts,
     labels,
     top,
     type_in,
     wait_for_answer,
-    wait_for_rest,
 )
 
 
@@ -46,17 +45,7 @@ def test_bars_are_as_long_as_their_scores_and_of_many_labels_the_first_are_shown
     bars = chart.locator(".bar:visible")
     expect(bars).to_have_count(len(large.labels))
     scores = annotations(service, [page.locator("#text").input_value()])[0][large.name]["scores"]
-    wait_for_rest(page)
-    order = []
-    for bar in bars.all():
-        label = bar.locator(".label").get_attribute("title")
-        order.append(scores[label])
-        track, fill = bar.locator(".track").bounding_box(), bar.locator(".fill").bounding_box()
-        assert track
-        assert fill
-        length = fill["x"] + fill["width"] - track["x"]
-        assert length == pytest.approx(track["width"] * scores[label], abs=1)
-    assert order == sorted(order, reverse=True)
+    assert_bars_are(chart, scores)
     chart.get_by_role("button", name="Fewer").click()
     expect(chart.locator(".bar:visible")).to_have_count(shown)
 

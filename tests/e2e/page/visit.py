@@ -1,12 +1,14 @@
 """What a visitor of the page does and sees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Response, expect
 
 from annotator.client import Client
+from tests.e2e.browser import PATIENCE
 
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
@@ -14,8 +16,42 @@ SIZES = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone
 ANNOTATE = "**/v1/annotate"
 SEVERAL = ["I love this song", "you are such a fool", "What is the capital of Peru?"]
 
+TELL_VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) => violated(`${event.violatedDirective} ${event.blockedURI}`));
+"""
+
 Visit = Callable[..., Page]
 """`visit(size, scheme, prepare)` opens the page; `prepare(page)` runs before anything is loaded."""
+
+
+@contextmanager
+def visiting(browser: Browser, service: str) -> Iterator[Visit]:
+    """Opens the page, and sees at the end that it neither reached elsewhere nor tried what its policy forbids."""
+    contexts: list[BrowserContext] = []
+    requested: list[str] = []
+    faults: list[str] = []
+
+    def open_page(size: tuple[int, int] = DESKTOP, scheme: Any = "light", prepare: Any = None) -> Page:
+        width, height = size
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        context.expose_function("violated", lambda what: faults.append(what))
+        context.add_init_script(TELL_VIOLATIONS)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        if prepare is not None:
+            prepare(page)
+        page.goto(service)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+    assert requested
+    assert [url for url in requested if not url.startswith((f"{service}/", "data:", f"blob:{service}/"))] == []
 
 
 def type_in(page: Page, text: str) -> None:
@@ -45,6 +81,21 @@ def top(page: Page) -> list[str]:
     expect(page.locator(".chart:visible .leads")).to_have_count(charts(page).count())
     names: list[str] = page.locator(".chart:visible .leads .label").evaluate_all("(all) => all.map((one) => one.title)")
     return names
+
+
+def assert_bars_are(chart: Locator, scores: Mapping[str, float]) -> None:
+    """All bars that a chart shows are as long as these scores say, and the longest is the first."""
+    wait_for_rest(chart.page)
+    order = []
+    for bar in chart.locator(".bar:visible").all():
+        score = scores[bar.locator(".label").get_attribute("title") or ""]
+        order.append(score)
+        track, fill = bar.locator(".track").bounding_box(), bar.locator(".fill").bounding_box()
+        assert track
+        assert fill
+        length = fill["x"] + fill["width"] - track["x"]
+        assert length == pytest.approx(track["width"] * score, abs=1)
+    assert order == sorted(scores.values(), reverse=True)
 
 
 def annotations(service: str, texts: list[str]) -> list[dict[str, dict[str, Any]]]:
