@@ -14,6 +14,7 @@ class Checkpoint:
 
     Attributes:
         recipe: the recipe as plain data; a run goes on only under the recipe that it began with.
+        read_models: version of each model directory that the recipe names, by its path; another one is another run.
         step: optimizer steps made, over all epochs.
         model: state dict.
         optimizer: state dict.
@@ -23,6 +24,7 @@ class Checkpoint:
     """
 
     recipe: dict[str, Any]
+    read_models: dict[str, str]
     step: int
     model: dict[str, Any]
     optimizer: dict[str, Any]

@@ -82,20 +82,22 @@ def _class_weights(task: Task, rows: Sequence[Row], recipe: Recipe) -> Tensor:
 
 
 def teacher_loss(model: MultitaskModel, pooled: Tensor, logarithms: Tensor, temperature: float) -> Tensor:
-    """Mean Kullback-Leibler divergence from the teacher over rows and tasks.
+    """Kullback-Leibler divergence from the teacher, its mean over rows and tasks; where not asked it is 0.
 
     Both sides are softened by the temperature; its square keeps the gradient's size, as in Hinton et al. 2015.
 
     Args:
         model: all of its heads are used.
         pooled: `(rows, hidden_size)`.
-        logarithms: of the teacher's probabilities, `(rows, classes of all tasks)`.
+        logarithms: of the teacher's probabilities, `(rows, classes of all tasks)`; NaN in all classes of a task that
+            the teacher is not asked about.
         temperature: above 0.
     """
     sizes = [len(task.labels) for task in model.tasks]
     total = pooled.new_zeros((), dtype=torch.float32)
     for head, theirs in zip(model.heads, torch.split(logarithms.float(), sizes, dim=1), strict=True):
-        ours = functional.log_softmax(head(pooled).float() / temperature, dim=1)
-        target = functional.log_softmax(theirs / temperature, dim=1)
-        total = total + functional.kl_div(ours, target, reduction="batchmean", log_target=True)
-    return total * temperature**2 / len(sizes)
+        asked = ~theirs[:, 0].isnan()
+        ours = functional.log_softmax(head(pooled[asked]).float() / temperature, dim=1)
+        target = functional.log_softmax(theirs[asked] / temperature, dim=1)
+        total = total + functional.kl_div(ours, target, reduction="sum", log_target=True)
+    return total * temperature**2 / (len(sizes) * len(pooled))

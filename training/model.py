@@ -65,13 +65,8 @@ def build_model(tasks: Sequence[Task], recipe: Recipe, start: ModelDirectory | N
         start: a trained model of the same tasks, whose kept layers, pooler and heads are where training begins;
             without it that is the base's kept layers, a pooler near the identity, and fresh heads.
     """
-    if start is None:
-        encoder = _fresh_encoder(recipe)
-        model = MultitaskModel(tasks, encoder)
-    else:
-        encoder = load_encoder(start)
-        model = MultitaskModel(tasks, encoder)
-        model.load_heads(load_heads(start))
+    model = MultitaskModel(tasks, _fresh_encoder(recipe)) if start is None else _trained(start)
+    encoder = model.encoder
     if recipe.layers is not None:
         keep_layers(encoder.backbone, recipe.layers)
     if recipe.dropout is not None:
@@ -81,6 +76,35 @@ def build_model(tasks: Sequence[Task], recipe: Recipe, start: ModelDirectory | N
     if recipe.freeze_embeddings:
         encoder.backbone.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
     return model
+
+
+def _trained(directory: ModelDirectory) -> MultitaskModel:
+    model = MultitaskModel(directory.tasks, load_encoder(directory))
+    model.load_heads(load_heads(directory))
+    return model
+
+
+def trained_weights(directory: ModelDirectory) -> dict[str, Tensor]:
+    """The weights of a model directory, named as in a `MultitaskModel`."""
+    with torch.random.fork_rng():  # an encoder draws weights before it loads them; a run's own draws stay as they are
+        weights: dict[str, Tensor] = _trained(directory).state_dict()
+    return weights
+
+
+def same_shape(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    """Whether two sets of weights are of one architecture."""
+    return {name: weights.shape for name, weights in some.items()} == {
+        name: weights.shape for name, weights in others.items()
+    }
+
+
+def mean_weights(parts: Sequence[tuple[float, Mapping[str, Tensor]]]) -> dict[str, Tensor]:
+    """The mean of sets of weights of one architecture, each with its share; shares sum to 1.
+
+    Of runs that began at the same weights it is often better than any of them: Wortsman et al. 2022, "Model soups".
+    """
+    (_, first), *_ = parts
+    return {name: torch.stack([share * weights[name] for share, weights in parts]).sum(dim=0) for name in first}
 
 
 def _fresh_encoder(recipe: Recipe) -> PooledEncoder:

@@ -4,13 +4,15 @@ import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from graph.model_directory import Pooling
 from graph.tokenizer import DEFAULT_MAX_TOKENS, LEAST_MAX_TOKENS
+
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Base(BaseModel):
@@ -54,6 +56,9 @@ class Teacher(BaseModel):
     model: Path = Field(description="model directory of the same tasks")
     weight: float = Field(default=4.0, gt=0, description="of the distance to the teacher, beside the labels' loss")
     temperature: float = Field(default=2.0, gt=0, description="softens both sides before they are compared")
+    own_task_from_label: tuple[str, ...] = Field(
+        default=(), description="origins whose rows learn their own task from the label alone, the others as taught"
+    )
 
 
 class Plateau(BaseModel):
@@ -77,11 +82,10 @@ class Recipe(BaseModel):
     start: Path | None = Field(
         default=None, description="model directory of the same tasks to begin with, instead of the base and fresh heads"
     )
-    keep_start: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="share of the weights of `start` in what is exported, beside the run's (Wortsman et al. 2022)",
+    mean_with: dict[Path, Share] = Field(
+        default={},
+        description="model directories of the same tasks and layers, and the share of the weights of each in what is"
+        " exported; the run's own have the rest (Wortsman et al. 2022)",
     )
     layers: tuple[int, ...] | None = Field(default=None, description="layers to keep of these; all when not given")
     pooling: Pooling = "mean"
@@ -129,10 +133,16 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _kept_weights_exist(self) -> "Recipe":
-        if self.keep_start and (self.start is None or self.layers is not None):
-            raise ValueError("keep_start needs a start, and all of its layers")
+    def _a_share_is_left(self) -> "Recipe":
+        if sum(self.mean_with.values()) >= 1:
+            raise ValueError("the shares of mean_with leave nothing for the run itself")
         return self
+
+    @property
+    def read_models(self) -> list[Path]:
+        """Every model directory that the run reads."""
+        taught = [] if self.teacher is None else [self.teacher.model]
+        return [*([] if self.start is None else [self.start]), *taught, *self.mean_with]
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:

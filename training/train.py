@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from torch import Tensor
 
 from graph.errors import GraphError
@@ -26,7 +28,7 @@ from training.distill import SoftLabels
 from training.evaluate import mean_accuracy, score_split, table
 from training.export import export
 from training.loss import label_loss, teacher_loss
-from training.model import MultitaskModel, build_model
+from training.model import MultitaskModel, build_model, mean_weights, same_shape, trained_weights
 from training.recipe import Recipe, load_recipe
 from training.schedule import Schedule, Standing
 
@@ -57,16 +59,19 @@ class Trainer:
         self.report = report
         self.rows: list[list[Row]] = read_training_rows(data, tasks, recipe)
         self.tokenizer = Tokenizer(recipe.base.locate() / "tokenizer.json", recipe.max_tokens)
-        start = None if recipe.start is None else ModelDirectory.open(recipe.start, tasks_file)
+        models = {path: ModelDirectory.open(path, tasks_file) for path in recipe.read_models}
+        self.read_models = {str(path): model.version for path, model in models.items()}
         self.soft_labels: SoftLabels | None = None
         if recipe.teacher is not None:
             if any(task.kind != "single" for task in tasks):
                 raise ValueError("a teacher's answers are learned for tasks of kind single alone")
-            teacher = ModelDirectory.open(recipe.teacher.model, tasks_file)
-            pipeline = load_pipeline(teacher, max_tokens=recipe.max_tokens, threads=recipe.threads)
+            pipeline = load_pipeline(models[recipe.teacher.model], max_tokens=recipe.max_tokens, threads=recipe.threads)
             self.soft_labels = SoftLabels(pipeline, report)
-        self.model: MultitaskModel = build_model(tasks, recipe, start)
-        self.start_model = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.model: MultitaskModel = build_model(tasks, recipe, None if recipe.start is None else models[recipe.start])
+        self.others = [(share, trained_weights(models[path])) for path, share in recipe.mean_with.items()]
+        for path, (_, other) in zip(recipe.mean_with, self.others, strict=True):
+            if not same_shape(other, self.model.state_dict()):
+                raise ValueError(f"{path} has no mean with this run: its layers are others")
         self.optimizer = build_optimizer(self.model, recipe)
         self.label_loss = label_loss(tasks, self.rows, recipe)
         self.schedule = Schedule(recipe, Standing())
@@ -77,11 +82,13 @@ class Trainer:
         """Go back to the last checkpoint.
 
         Raises:
-            ValueError: it was written under another recipe.
+            ValueError: it was written under another recipe, or with other weights in the models that it names.
         """
         state = Checkpoint.load(self.checkpoint_path)
         if state.recipe != self.recipe.model_dump(mode="json"):
             raise ValueError(f"{self.checkpoint_path} was written under another recipe")
+        if state.read_models != self.read_models:
+            raise ValueError(f"{self.checkpoint_path} was begun with other weights in {', '.join(state.read_models)}")
         self.model.load_state_dict(state.model)
         self.optimizer.load_state_dict(state.optimizer)
         torch.set_rng_state(state.random)
@@ -90,7 +97,7 @@ class Trainer:
         self.report(f"resumed after step {self.step}")
 
     def run(self) -> None:
-        """Train to the end and leave the model with its best weights, or with their mean with those of its start."""
+        """Train to the end and leave the model with its best weights; see `take_best`."""
         backbone: Any = self.model.encoder.backbone
         fused = backbone.config._attn_implementation
         # The backward pass of the fused attention is slower than the plain one for rows as short as these.
@@ -107,14 +114,12 @@ class Trainer:
         backbone.set_attn_implementation(fused)
 
     def take_best(self) -> None:
-        """Give the model its best weights so far, or their mean with those of its start where the recipe keeps some."""
-        kept = self.recipe.keep_start
-        self.model.load_state_dict(
-            {name: torch.lerp(best, self.start_model[name], kept) for name, best in self.best_model.items()}
-        )
+        """Give the model its best weights so far, or their mean with those of other models where the recipe says so."""
+        own = 1 - sum(self.recipe.mean_with.values())
+        self.model.load_state_dict(mean_weights([(own, self.best_model), *self.others]))
 
     def _run_epoch(self, epoch: Epoch, done: int, total: int) -> None:
-        softened = None if self.soft_labels is None else self.soft_labels([row.text for _, row in epoch.rows])
+        softened = self.soften(epoch)
         self.model.train()
         began = reported = time.monotonic()
         loss_sum, loss_count = 0.0, 0
@@ -139,6 +144,22 @@ class Trainer:
                     return
             elif self._due(self.recipe.checkpoint_every):
                 self.save()
+
+    def soften(self, epoch: Epoch) -> NDArray[np.float16] | None:
+        """What the teacher answers to an epoch's rows, where there is one; see `teacher_loss` for what NaN means.
+
+        Returns:
+            Logarithms of probabilities, `(rows, classes of all tasks)`.
+        """
+        teacher = self.recipe.teacher
+        if teacher is None or self.soft_labels is None:
+            return None
+        softened = self.soft_labels([row.text for _, row in epoch.rows])
+        starts = np.cumsum([0, *(len(task.labels) for task in self.model.tasks)])
+        for of_row, (own, row) in zip(softened, epoch.rows, strict=True):
+            if row.origin in teacher.own_task_from_label:
+                of_row[starts[own] : starts[own + 1]] = np.nan
+        return softened
 
     def _due(self, every: int | None) -> bool:
         return every is not None and self.step % every == 0
@@ -176,6 +197,7 @@ class Trainer:
         """Write the checkpoint."""
         Checkpoint(
             recipe=self.recipe.model_dump(mode="json"),
+            read_models=self.read_models,
             step=self.step,
             model=self.model.state_dict(),
             optimizer=self.optimizer.state_dict(),

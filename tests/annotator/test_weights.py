@@ -74,9 +74,13 @@ def test_other_tasks_are_trained_evaluated_exported_and_annotated(run: Run, trai
 
 
 @pytest.mark.slow
-def test_an_export_keeps_as_much_of_the_start_as_the_run_itself(run: Run, trained: Path, tiny_base: Path) -> None:
+def test_an_export_is_the_same_mean_with_other_weights_as_the_runs_own(
+    run: Run, trained: Path, tiny_base: Path
+) -> None:
     recipe = trained / "kept.yaml"
-    write_recipe(recipe, tiny_recipe(tiny_base, start=trained / "model", layers=None, keep_start=0.5))
+    write_recipe(
+        recipe, tiny_recipe(tiny_base, start=trained / "model", layers=None, mean_with={trained / "model": 0.5})
+    )
     common = ["--config", recipe, "--tasks", trained / "tasks.yaml", "--work", trained / "kept"]
     files = []
     for command in ("train", "export"):

@@ -9,6 +9,7 @@ from training.checkpoint import Checkpoint
 def make_checkpoint(step: int) -> Checkpoint:
     return Checkpoint(
         recipe={"name": "tiny", "layers": [0, 1]},
+        read_models={"models/lite": "0123456789ab"},
         step=step,
         model={"weight": torch.arange(4.0)},
         optimizer={"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
@@ -23,6 +24,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     saved = make_checkpoint(step=7)
     saved.save(path)
     loaded = Checkpoint.load(path)
+    assert loaded.read_models == saved.read_models
     assert (loaded.recipe, loaded.step, loaded.standing, loaded.best_model) == (saved.recipe, 7, saved.standing, {})
     assert torch.equal(loaded.model["weight"], saved.model["weight"])
     assert torch.equal(loaded.random, saved.random)

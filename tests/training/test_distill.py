@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from graph.pipeline import Pipeline
-from tests.tiny import TASKS, tiny_recipe, write_recipe, write_tiny_model
+from tests.tiny import TASKS, WRITTEN, tiny_recipe, write_recipe, write_tiny_model
+from training.data import draw
 from training.distill import SoftLabels
 from training.train import Trainer
 
@@ -51,3 +52,20 @@ def test_a_student_comes_nearer_to_its_teacher(
     assert losses[-1] < 0.5 * losses[0]
     assert all(math.isfinite(loss) for loss in losses)
     assert len(TASKS) == len(trainer.model.heads)
+
+
+def test_rows_of_chosen_origins_learn_their_own_task_from_the_label_alone(
+    tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path / "teacher", tiny_tasks_file, seed=2)
+    teacher = {"model": tmp_path / "teacher", "own_task_from_label": [WRITTEN]}
+    recipe = tiny_recipe(tiny_base, teacher=teacher)
+    trainer = Trainer(recipe, tiny_tasks_file, tiny_data, tmp_path / "checkpoint.pt", silent)
+    epoch = draw(trainer.rows, TASKS, trainer.tokenizer, recipe, epoch=0)
+    softened = trainer.soften(epoch)
+    assert softened is not None
+    ends = np.cumsum([len(task.labels) for task in TASKS])
+    for of_row, (own, row) in zip(softened, epoch.rows, strict=True):
+        for position, answers in enumerate(np.split(of_row, ends[:-1])):
+            assert np.isnan(answers).all() == np.isnan(answers).any() == (position == own and row.origin == WRITTEN)
+    assert {row.origin == WRITTEN for _, row in epoch.rows} == {True, False}

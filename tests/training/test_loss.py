@@ -52,6 +52,24 @@ def test_a_teacher_of_the_same_opinion_costs_nothing_and_any_other_something(mod
     assert teacher_loss(model, POOLED, same.flip(0), temperature=2.0).item() > 0.01
 
 
+def test_a_teacher_has_no_say_where_it_is_not_asked(model: MultitaskModel) -> None:
+    theirs = torch.randn(4, sum(len(task.labels) for task in TASKS), generator=torch.Generator().manual_seed(2))
+    theirs = torch.cat(
+        [part.log_softmax(1) for part in torch.split(theirs, [len(task.labels) for task in TASKS], 1)], dim=1
+    )
+    classes = len(TASKS[0].labels)
+    unasked = theirs.clone()
+    unasked[1, :classes] = torch.nan
+    elsewhere = unasked.clone()
+    elsewhere[1, classes:] = torch.nan
+    loss, less, least = (teacher_loss(model, POOLED, each, 1.0).item() for each in (theirs, unasked, elsewhere))
+    assert loss > less > least > 0
+
+    ours = torch.cat([functional.log_softmax(head(POOLED), dim=1) for head in model.heads], dim=1)
+    distance = (theirs[1, :classes].exp() * (theirs - ours)[1, :classes]).sum().item()
+    assert loss - less == pytest.approx(distance / (len(POOLED) * len(TASKS)), rel=1e-4)
+
+
 def test_training_on_a_few_rows_brings_the_loss_down(model: MultitaskModel, tiny_base: Path, tiny_data: Path) -> None:
     recipe = tiny_recipe(tiny_base, label_smoothing=0.0)
     rows = [some[:6] for some in read_training_rows(tiny_data, TASKS, recipe)]

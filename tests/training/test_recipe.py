@@ -43,8 +43,8 @@ def test_a_try_changes_settings_of_the_file(tmp_path: Path) -> None:
         ({"pooling": "max"}, "pooling"),
         ({"precision": "float16"}, "precision"),
         ({"repeat": {WRITTEN: 2}, "leave_out": [WRITTEN]}, "both repeated and left out"),
-        ({"keep_start": 0.5}, "keep_start needs a start"),
-        ({"keep_start": 0.5, "start": "models/lite", "layers": [0]}, "keep_start needs a start, and all of its layers"),
+        ({"mean_with": {"models/lite": 0.5, "models/full": 0.5}}, "nothing for the run itself"),
+        ({"mean_with": {"models/lite": 0}}, "mean_with.models/lite"),
     ],
 )
 def test_a_setting_that_does_not_exist_or_cannot_be_is_refused(

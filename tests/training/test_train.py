@@ -18,6 +18,7 @@ from tests.tiny import ORIGINS, TASKS, tiny_recipe, write_data, write_recipe, wr
 from training.checkpoint import Checkpoint
 from training.data import read_rows, read_seen, read_training_rows, text_hash
 from training.evaluate import mean_accuracy, score_split
+from training.model import trained_weights
 from training.recipe import Recipe
 from training.train import Trainer, clock, main
 
@@ -94,19 +95,43 @@ def test_a_run_leaves_the_weights_of_its_best_epoch(tiny_base: Path, tmp_path: P
     assert max(means) > means[-1] + 5
 
 
-def test_a_run_that_keeps_half_of_its_start_leaves_the_mean(
+def test_a_run_leaves_the_mean_of_its_weights_and_others(
     tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
 ) -> None:
-    write_tiny_model(tmp_path / "start", tiny_tasks_file)
-    weights = []
-    for share in (0.0, 0.5):
-        recipe = tiny_recipe(tiny_base, start=tmp_path / "start", keep_start=share, layers=None)
-        trainer = make_trainer(recipe, tiny_data, tmp_path / str(share))
+    paths = [tmp_path / "start", tmp_path / "other"]
+    for seed, path in enumerate(paths):
+        write_tiny_model(path, tiny_tasks_file, seed=seed)
+    left = []
+    for shares in ({}, {paths[0]: 0.25, paths[1]: 0.25}):
+        recipe = tiny_recipe(tiny_base, start=paths[0], layers=None, mean_with=shares)
+        trainer = make_trainer(recipe, tiny_data, tmp_path / str(len(shares)))
         trainer.run()
-        weights.append(trainer.model.state_dict())
-    for name, mean in weights[1].items():
-        torch.testing.assert_close(mean, (weights[0][name] + trainer.start_model[name]) / 2)
-    assert any(not torch.equal(weights[0][name], mean) for name, mean in weights[1].items())
+        left.append(trainer.model.state_dict())
+    first, second = (trained_weights(ModelDirectory.open(path, tiny_tasks_file)) for path in paths)
+    for name, mean in left[1].items():
+        torch.testing.assert_close(mean, left[0][name] / 2 + first[name] / 4 + second[name] / 4)
+    assert any(not torch.equal(left[0][name], mean) for name, mean in left[1].items())
+
+
+def test_weights_of_other_layers_are_refused_before_the_run(
+    tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path / "other", tiny_tasks_file)
+    recipe = tiny_recipe(tiny_base, layers=[0], mean_with={tmp_path / "other": 0.5})
+    with pytest.raises(ValueError, match="other has no mean with this run"):
+        make_trainer(recipe, tiny_data, tmp_path)
+
+
+def test_a_run_does_not_go_on_from_another_start(
+    tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path / "start", tiny_tasks_file, seed=1)
+    recipe = tiny_recipe(tiny_base, start=tmp_path / "start", layers=None)
+    make_trainer(recipe, tiny_data, tmp_path).save()
+    make_trainer(recipe, tiny_data, tmp_path).resume()
+    write_tiny_model(tmp_path / "start", tiny_tasks_file, seed=2)
+    with pytest.raises(ValueError, match=r"checkpoint.pt was begun with other weights in .*start"):
+        make_trainer(recipe, tiny_data, tmp_path).resume()
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tiny_base: Path, tiny_data: Path, tmp_path: Path) -> None:
