@@ -63,8 +63,10 @@ def running(contestant: Contestant) -> Iterator[Running]:
     """Start a contestant, wait for its first answer, and end all of it at the end.
 
     Raises:
-        NotStarted: it ended, or gave no answer in time, or another one listens at its address.
+        NotStarted: it ended, or gave no answer in time, or would want a key, or another one listens at its address.
     """
+    if contestant.environment is None:
+        see_that_none_needs_a_key()
     _see_that_nobody_listens(contestant)
     mark = f"{contestant.name}.{os.getpid()}.{time.monotonic_ns()}"
     LOGS.mkdir(parents=True, exist_ok=True)
