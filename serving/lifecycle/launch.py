@@ -116,7 +116,7 @@ def serve(config: Path, plan: Plan, dashboard: bool) -> int:
     check_memory(plan)
     check_ports(plan.port)
     began = time.monotonic()
-    command = [sys.executable, "-m", "serving.lifecycle.cluster", str(config.resolve())]
+    command = [sys.executable, "-m", "serving.lifecycle.start", str(config.resolve())]
     variables = CLUSTER | {"RAY_TMPDIR": ray_folder(), HOST_VARIABLE: plan.host}
     try:
         ADDRESS.unlink(missing_ok=True)

@@ -9,7 +9,8 @@ import sys
 
 import yaml
 
-from serving.lifecycle.cluster import connect, status
+from serving.lifecycle.application import status
+from serving.lifecycle.cluster import connect
 from serving.lifecycle.preflight import StartError
 
 

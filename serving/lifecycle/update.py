@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.lifecycle.cluster import connect, deploy, read_schema, wait_until_running
+from serving.lifecycle.application import deploy, read_schema, wait_until_running
+from serving.lifecycle.cluster import connect
 from serving.lifecycle.preflight import StartError, read_config
 from serving.settings import PROJECT
 

@@ -21,7 +21,8 @@ CONFIG = PROJECT / "serve_config.yaml"
 DEPLOY_UNCHECKED = """
 import sys
 from pathlib import Path
-from serving.lifecycle.cluster import connect, deploy, read_schema
+from serving.lifecycle.application import deploy, read_schema
+from serving.lifecycle.cluster import connect
 connect()
 deploy(read_schema(Path(sys.argv[1])))
 """

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from ray.serve.schema import ApplicationStatus
 
-from serving.lifecycle import cluster, launch, status, update
+from serving.lifecycle import application, cluster, launch, status, update
 from serving.settings import PROJECT
 
 CONFIG = PROJECT / "serve_config.yaml"
@@ -17,8 +17,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     noted: list[str] = []
     monkeypatch.setattr(update, "connect", lambda: None)
     monkeypatch.setattr(update, "deploy", lambda config: noted.append(config.applications[0].name))
-    monkeypatch.setattr(cluster, "PAUSE_SECONDS", 0)
-    monkeypatch.setattr(cluster, "FAILED_SECONDS", 0)
+    monkeypatch.setattr(application, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(application, "FAILED_SECONDS", 0)
     return noted
 
 
