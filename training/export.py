@@ -78,6 +78,9 @@ def provenance_of(recipe: Recipe, origins: list[dict[str, Any]]) -> Provenance:
     for settings, name in places:
         if settings and settings[name] and Path(settings[name]).is_absolute():
             settings[name] = Path(settings[name]).name
+    training["mean_with"] = {
+        Path(path).name if Path(path).is_absolute() else path: share for path, share in training["mean_with"].items()
+    }
     return Provenance(
         name=recipe.name,
         base_model=training["base"] | {"layers": recipe.layers},

@@ -53,6 +53,8 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
         tasks = load_tasks(tasks_file)
+        if recipe.teacher is not None and any(task.kind != "single" for task in tasks):
+            raise ValueError("a teacher's answers are learned for tasks of kind single alone")
         self.recipe = recipe
         self.data = data
         self.checkpoint_path = checkpoint
@@ -63,8 +65,6 @@ class Trainer:
         self.read_models = {str(path): model.version for path, model in models.items()}
         self.soft_labels: SoftLabels | None = None
         if recipe.teacher is not None:
-            if any(task.kind != "single" for task in tasks):
-                raise ValueError("a teacher's answers are learned for tasks of kind single alone")
             pipeline = load_pipeline(models[recipe.teacher.model], max_tokens=recipe.max_tokens, threads=recipe.threads)
             self.soft_labels = SoftLabels(pipeline, report)
         self.model: MultitaskModel = build_model(tasks, recipe, None if recipe.start is None else models[recipe.start])
