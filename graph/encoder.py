@@ -21,7 +21,7 @@ RuntimeChoice = Literal["auto", "onnx-int8", "onnx", "torch"]
 # full by then.
 TOKEN_BUDGET = 1024
 
-# What a call of the runtime costs besides its tokens, in tokens (a token takes 55 µs). Anything from 4 to 20 does as well.
+# What a call of the runtime costs besides its tokens, in tokens (one takes 55 µs). Anything from 4 to 20 does as well.
 CALL_COST = 6
 
 
