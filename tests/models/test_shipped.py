@@ -104,6 +104,14 @@ def test_the_shipped_model_says_where_it_comes_from() -> None:
     assert manifest.base_model["sha256"]
 
 
+def test_weights_that_are_worse_than_those_before_are_noticed() -> None:
+    manifest = ModelDirectory.open(Settings().model_path, Settings().tasks_path).manifest
+    scores = [manifest.scores["test"][task.name] for task in manifest.tasks]
+    assert np.mean([score["all"]["accuracy"] for score in scores]) >= 0.815
+    assert np.mean([score["all"]["macro_f1"] for score in scores]) >= 0.785
+    assert np.mean([score["written"]["accuracy"] for score in scores]) >= 0.885
+
+
 def test_the_shipped_model_is_small() -> None:
     sizes = {file.name: file.stat().st_size for file in (PROJECT / Settings().model).iterdir()}
     assert sum(sizes.values()) <= 64_000_000
@@ -142,16 +150,16 @@ def test_the_own_sets_are_as_large_as_they_must_be() -> None:
 
 
 def test_own_chat_lines_are_right() -> None:
-    assert own_results()["chat, all"].share >= 0.88
+    assert own_results()["chat, all"].share >= 0.95
 
 
 @pytest.mark.parametrize("group", own_sets.GROUPS)
 def test_abuse_is_found_and_everything_else_left_alone(group: str) -> None:
     result = own_results()[f"toxicity, {group}"]
-    assert result.share >= 0.85, result.wrong
+    assert result.share >= 0.9, result.wrong
 
 
-@pytest.mark.parametrize("part", ["everyday", "identity terms"])
-def test_harmless_lines_are_seldom_called_toxic(part: str) -> None:
+@pytest.mark.parametrize(("part", "least"), [("everyday", 0.98), ("identity terms", 0.995)])
+def test_harmless_lines_are_seldom_called_toxic(part: str, least: float) -> None:
     result = own_results()[part]
-    assert result.share >= 0.98, result.wrong
+    assert result.share >= least, result.wrong
