@@ -182,12 +182,14 @@ def export(
         checkpoint = (work or Path("runs") / recipe.name) / "checkpoint.pt"
         if not checkpoint.exists():
             raise Failure(f"no training run at {checkpoint}: --work names its folder", Exit.USAGE)
+        target = out or Path("models") / recipe.name
+        if target in recipe.read_models:
+            raise Failure(f"the run reads {target}, and could not go on without it: name another --out", Exit.USAGE)
         trainer = Trainer(recipe, tasks_file, data, checkpoint, lambda line: print(line, file=sys.stderr))
         trainer.resume()
         if not trainer.best_model:
             raise Failure(f"{checkpoint}: it was not validated yet, there are no best weights so far")
         trainer.take_best()
-        target = out or Path("models") / recipe.name
         scores = write_model(trainer.model, trainer.rows, recipe, tasks_file, data, target)
     print_scores(f"{target}, test", scores["test"], by_origin=False, json=json)
 

@@ -81,10 +81,11 @@ class Encoder:
 
 
 def plan_sub_batches(lengths: NDArray[np.int32], token_budget: int) -> list[NDArray[np.intp]]:
-    """Which rows are encoded together, so that as little is computed as can be.
+    """Which rows are encoded together, so that little is computed in vain.
 
     Every row of a sub-batch is padded to its longest. One sub-batch for all pads much; one for each length pads
-    nothing and makes many calls. The shortest path over the lengths that occur finds the cheapest way between.
+    nothing and makes many calls. The shortest path over the lengths that occur finds the cheapest way between, where
+    the budget does not forbid it; a group of lengths that exceeds the budget is cut into as few calls as it allows.
 
     Args:
         lengths: int32 `(n,)`.

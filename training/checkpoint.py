@@ -41,5 +41,12 @@ class Checkpoint:
 
     @staticmethod
     def load(path: Path) -> "Checkpoint":
-        """Read a checkpoint; only tensors and plain data are unpickled."""
-        return Checkpoint(**torch.load(path, weights_only=True))
+        """Read a checkpoint; only tensors and plain data are unpickled.
+
+        Raises:
+            ValueError: it was written by another version of this program.
+        """
+        state = torch.load(path, weights_only=True)
+        if set(state) != set(Checkpoint.__dataclass_fields__):
+            raise ValueError(f"{path} was written by another version of this program")
+        return Checkpoint(**state)

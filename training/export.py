@@ -1,6 +1,7 @@
 """A model to a model directory; a trained one with the scores of what was written."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,11 +55,13 @@ def export(
         recipe: of the training.
         tasks_file: the tasks, in contract order.
         data: folder of the tasks' data.
-        out: model directory to write.
+        out: model directory to write; what is there is replaced in the end, for the run may have read it, and could
+            not go on without it.
 
     Returns:
         Split to task to "all" or origin to score, for valid and test.
     """
+    finished, out = out, out.with_name(f"{out.name}.unfinished")
     out.mkdir(parents=True, exist_ok=True)
     provenance = provenance_of(recipe, _origins(model, rows_by_task))
     write_model(model.encoder, model.graph_heads(), recipe.base.locate() / "tokenizer.json", provenance, out)
@@ -67,6 +70,10 @@ def export(
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     manifest["scores"] = {split: as_plain(of_split) for split, of_split in scores.items()}
     write_manifest(Manifest.model_validate(manifest), out)
+    finished.mkdir(exist_ok=True)
+    for name in (*FILES, "manifest.json"):
+        os.replace(out / name, finished / name)
+    out.rmdir()
     return scores
 
 

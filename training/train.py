@@ -61,6 +61,10 @@ class Trainer:
         self.report = report
         self.rows: list[list[Row]] = read_training_rows(data, tasks, recipe)
         self.tokenizer = Tokenizer(recipe.base.locate() / "tokenizer.json", recipe.max_tokens)
+        if recipe.teacher is not None:
+            known = {row.origin for rows in self.rows for row in rows}
+            for origin in set(recipe.teacher.own_task_from_label) - known:
+                raise ValueError(f"own_task_from_label: no row that is trained on is of origin {origin}")
         models = {path: ModelDirectory.open(path, tasks_file) for path in recipe.read_models}
         self.read_models = {str(path): model.version for path, model in models.items()}
         self.soft_labels: SoftLabels | None = None
@@ -70,8 +74,9 @@ class Trainer:
         self.model: MultitaskModel = build_model(tasks, recipe, None if recipe.start is None else models[recipe.start])
         self.others = [(share, trained_weights(models[path])) for path, share in recipe.mean_with.items()]
         for path, (_, other) in zip(recipe.mean_with, self.others, strict=True):
-            if not same_shape(other, self.model.state_dict()):
-                raise ValueError(f"{path} has no mean with this run: its layers are others")
+            alike = same_shape(other, self.model.state_dict())
+            if not alike or models[path].manifest.pooling != self.model.encoder.pooling:
+                raise ValueError(f"{path} has no mean with this run: its layers or its pooling are others")
         self.optimizer = build_optimizer(self.model, recipe)
         self.label_loss = label_loss(tasks, self.rows, recipe)
         self.schedule = Schedule(recipe, Standing())
@@ -87,8 +92,9 @@ class Trainer:
         state = Checkpoint.load(self.checkpoint_path)
         if state.recipe != self.recipe.model_dump(mode="json"):
             raise ValueError(f"{self.checkpoint_path} was written under another recipe")
-        if state.read_models != self.read_models:
-            raise ValueError(f"{self.checkpoint_path} was begun with other weights in {', '.join(state.read_models)}")
+        changed = [path for path, version in state.read_models.items() if self.read_models[path] != version]
+        if changed:
+            raise ValueError(f"{self.checkpoint_path} was begun with other weights in {', '.join(changed)}")
         self.model.load_state_dict(state.model)
         self.optimizer.load_state_dict(state.optimizer)
         torch.set_rng_state(state.random)

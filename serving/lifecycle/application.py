@@ -3,8 +3,9 @@
 import contextlib
 import dataclasses
 import json
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +30,38 @@ RUNNING_SECONDS = 170
 """Less than the launcher waits for an answer: what does not run has a better reason than that."""
 
 
-def run(path: Path) -> None:
+def run(config: ServeDeploySchema) -> None:
     """Start Serve and the application of a config, and wait until it runs.
 
     Raises:
         StartError: it does not.
     """
-    config = read_schema(path)
-    with ThreadPoolExecutor() as pool:
-        # It waits for the front ends, and the application's own processes can start meanwhile.
-        starting = pool.submit(
-            serve.start,
+    starting: Future[None] = Future()
+    # Of its own, for it waits for the front ends, and the application's processes can start meanwhile; and a daemon,
+    # so that nobody waits for front ends that never come.
+    threading.Thread(target=start_serve, args=(config, starting), daemon=True).start()
+    try:
+        wait_for_controller(starting)
+        deploy(config)
+        wait_until_running(RUNNING_SECONDS)
+        starting.result(RUNNING_SECONDS)
+    except (RayError, RayServeException, TimeoutError) as error:
+        raise StartError(f"Serve could not be started: {one_line(str(error))}") from error
+
+
+def start_serve(config: ServeDeploySchema, starting: "Future[None]") -> None:
+    """Start Serve's controller and front ends; `starting` is done when they are there, or cannot be had."""
+    try:
+        serve.start(
             config.proxy_location,
             config.http_options.model_dump(),
             config.grpc_options.model_dump(),
             controller_options=config.controller_options,
         )
-        wait_for_controller(starting)
-        deploy(config)
-        starting.result()
-    wait_until_running(RUNNING_SECONDS)
+    except Exception as error:
+        starting.set_exception(error)
+    else:
+        starting.set_result(None)
 
 
 def wait_for_controller(starting: "Future[None]") -> None:

@@ -1,7 +1,7 @@
 """Ray on this machine alone, with no more processes than serving takes: started, and joined.
 
 `ray start` would start a dashboard of ten processes too, a log monitor, an autoscaler of machines and a server for
-remote clients: 0.35 GB and two seconds for what a service on one machine has no use for. Knows nothing of Serve.
+remote clients: 0.35 GB and two seconds for what a service on one machine has no use for. Of Serve it knows nothing.
 """
 
 import contextlib

@@ -6,12 +6,11 @@
 """
 
 import argparse
-import importlib
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from serving.lifecycle.application import read_schema, run
 from serving.lifecycle.cluster import join, start_ray
 from serving.lifecycle.preflight import StartError
 
@@ -22,13 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("config", type=Path, help="Serve's config")
     parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard, and all that comes with it")
     options = parser.parse_args(arguments)
-    # Serve takes half a second to import, and Ray's processes seconds to start, for which this thread only waits.
-    threading.Thread(target=importlib.import_module, args=("serving.lifecycle.application",)).start()
     try:
+        config = read_schema(options.config)
         join(start_ray(options.dashboard))
-        from serving.lifecycle.application import run
-
-        run(options.config)
+        run(config)
     except StartError as error:
         print(error, file=sys.stderr)
         return 1

@@ -88,6 +88,9 @@ def test_an_export_is_the_same_mean_with_other_weights_as_the_runs_own(
         assert ended.status == 0, ended.err
         files.append(ModelDirectory.open(trained / command, trained / "tasks.yaml").manifest.files)
     assert files[0] == files[1]
+    ended = run("export", trained / "data", *common, "--out", trained / "model")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "name another --out" in ended.err
 
 
 def test_a_head_is_trained_and_the_way_to_serve_it_is_told(run: Run, tiny_model: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterable
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -51,6 +52,12 @@ def test_no_other_cut_of_the_sorted_rows_is_cheaper(lengths: list[int]) -> None:
     cuts = [cut for k in range(len(ordered)) for cut in combinations(range(1, len(ordered)), k)]
     cheapest = min(cost(ordered[i:j] for i, j in pairwise([0, *cut, len(ordered)])) for cut in cuts)
     assert cost([lengths[row] for row in rows] for rows in plan) == cheapest
+
+
+@given(st.integers(1, 64), st.integers(1, 60), budgets)
+def test_rows_of_one_length_make_no_more_calls_than_the_budget_asks_for(width: int, rows: int, budget: int) -> None:
+    plan = plan_sub_batches(np.full(rows, width, dtype=np.int32), budget)
+    assert len(plan) == math.ceil(rows / max(1, budget // width))
 
 
 def test_a_long_row_is_not_a_reason_to_pad_the_short_ones() -> None:

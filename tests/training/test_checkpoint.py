@@ -32,6 +32,12 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert [found.name for found in path.parent.iterdir()] == ["checkpoint.pt"]
 
 
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    torch.save({"recipe": {}, "step": 7}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"checkpoint.pt was written by another version"):
+        Checkpoint.load(tmp_path / "checkpoint.pt")
+
+
 def test_a_save_that_is_broken_off_leaves_the_checkpoint_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,12 @@ def test_a_student_comes_nearer_to_its_teacher(
     assert len(TASKS) == len(trainer.model.heads)
 
 
+def test_an_origin_that_no_row_has_is_refused(tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path) -> None:
+    recipe = tiny_recipe(tiny_base, teacher={"model": "models/none", "own_task_from_label": ["writen"]})
+    with pytest.raises(ValueError, match="no row that is trained on is of origin writen"):
+        Trainer(recipe, tiny_tasks_file, tiny_data, tiny_base / "checkpoint.pt", silent)
+
+
 def test_rows_of_chosen_origins_learn_their_own_task_from_the_label_alone(
     tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
 ) -> None:

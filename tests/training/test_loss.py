@@ -65,6 +65,11 @@ def test_a_teacher_has_no_say_where_it_is_not_asked(model: MultitaskModel) -> No
     loss, less, least = (teacher_loss(model, POOLED, each, 1.0).item() for each in (theirs, unasked, elsewhere))
     assert loss > less > least > 0
 
+    torch.autograd.backward(teacher_loss(model, POOLED[1:2], elsewhere[1:2], 1.0))  # a batch in which nothing is asked
+    torch.autograd.backward(teacher_loss(model, POOLED, elsewhere, 1.0))
+    gradients = [parameter.grad for parameter in model.heads.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+
     ours = torch.cat([functional.log_softmax(head(POOLED), dim=1) for head in model.heads], dim=1)
     distance = (theirs[1, :classes].exp() * (theirs - ours)[1, :classes]).sum().item()
     assert loss - less == pytest.approx(distance / (len(POOLED) * len(TASKS)), rel=1e-4)
