@@ -24,9 +24,12 @@ status: $(VENV)/serving.installed
 stop: $(VENV)/serving.installed
 	@$(BIN)/python -m serving.lifecycle.stop
 
-# Every test: first those of single parts, on two cores, then those of the real service.
+# Tests of single parts, two at a time; torch would take every core for each.
+PARTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Every test: first those of single parts, then those of the real service.
 test: $(VENV)/all.installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e"
+	$(PARTS) -m "not e2e"
 	$(BIN)/python -m pytest -m e2e
 
 # Every fault at full length, about half an hour, and the table of what was measured; make test runs a short version.
@@ -61,7 +64,7 @@ check: $(VENV)/all.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not e2e"
+	$(PARTS) -m "not slow and not e2e"
 
 # Trains the shipped weights anew, the teacher first, about four hours: make train DATA=path/to/data
 train: $(VENV)/all.installed

@@ -7,6 +7,7 @@ replicas that run; other changes replace replicas one after the other.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,4 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Ctrl-C ends it wherever it is: there is nothing to tidy up, and an exception could get lost in Ray's code.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main())
