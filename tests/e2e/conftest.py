@@ -12,7 +12,7 @@ import pytest
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
-from serving.lifecycle.processes import end_processes, our_processes
+from serving.lifecycle.processes import end_processes, marked_environment, our_processes
 from serving.settings import PROJECT, Settings
 
 URL = "http://127.0.0.1:8000"
@@ -33,6 +33,12 @@ def uses_shared_service(item: pytest.Item) -> bool:
     return isinstance(item, pytest.Function) and "service" in item.fixturenames
 
 
+def user_environment() -> dict[str, str]:
+    """What a user has, marked: not what serving.lifecycle.cluster sets for this process before it imports Ray."""
+    set_for_us = {"RAY_AUTH_MODE", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
+    return {name: value for name, value in marked_environment().items() if name not in set_for_us}
+
+
 class Service:
     """A command in a terminal of its own.
 
@@ -45,7 +51,7 @@ class Service:
         self.process = subprocess.Popen(
             command,
             cwd=PROJECT,
-            env=os.environ | (environment or {}),
+            env=user_environment() | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
