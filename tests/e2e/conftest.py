@@ -12,7 +12,7 @@ import pytest
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
-from serving.lifecycle.processes import end_processes, marked_environment, our_processes
+from serving.lifecycle.processes import end_processes, our_processes
 from serving.settings import PROJECT, Settings
 
 URL = "http://127.0.0.1:8000"
@@ -34,9 +34,9 @@ def uses_shared_service(item: pytest.Item) -> bool:
 
 
 def user_environment() -> dict[str, str]:
-    """What a user has, marked: not what serving.lifecycle.cluster sets for this process before it imports Ray."""
+    """What a user has: not what serving.lifecycle.cluster sets for this process before it imports Ray."""
     set_for_us = {"RAY_AUTH_MODE", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
-    return {name: value for name, value in marked_environment().items() if name not in set_for_us}
+    return {name: value for name, value in os.environ.items() if name not in set_for_us}
 
 
 class Service:

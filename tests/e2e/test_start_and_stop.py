@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.lifecycle.processes import end_processes, name, our_processes
+from serving.lifecycle.processes import MARK, end_processes, name, our_processes
 from serving.settings import PROJECT
 from tests.e2e.conftest import URL, Service, user_environment
 
@@ -134,7 +134,7 @@ def test_with_the_dashboard_rays_own_tools_find_the_service() -> None:
 
 
 def test_plain_serve_run_works(ray_folder: Path) -> None:
-    served = Service([SERVE, "run", "serve_config.yaml"], {"RAY_TMPDIR": str(ray_folder)})
+    served = Service([SERVE, "run", "serve_config.yaml"], {MARK: str(PROJECT), "RAY_TMPDIR": str(ray_folder)})
     try:
         served.wait_until_ready()
         assert answers()
@@ -144,7 +144,7 @@ def test_plain_serve_run_works(ray_folder: Path) -> None:
 
 
 def test_serve_deploy_works_on_a_cluster(ray_folder: Path) -> None:
-    environment = user_environment() | {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(ray_folder)}
+    environment = user_environment() | {MARK: str(PROJECT), "RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(ray_folder)}
     ray_start = [RAY, "start", "--head", "--num-cpus=2", "--disable-usage-stats"]
     subprocess.run(ray_start, env=environment, check=True, capture_output=True, timeout=120)
     try:

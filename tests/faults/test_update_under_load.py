@@ -77,7 +77,8 @@ def test_every_deployment_is_updated_under_load(tmp_path: Path, figure: Figure, 
             assert replicas() == before
 
         done, measured = update_under_load(config.write({"encoder_batch_tokens": 2048}), wrong_answers)
-        assert (done.returncode, done.stdout) == (0, "updated\n"), done.stderr
+        # Before it Ray may warn that so many replicas are many for a machine.
+        assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["updated"]), done.stderr
         after = replicas()
     assert Counter(after.values()) == Counter(before.values())
     assert not set(after) & set(before)
