@@ -18,7 +18,7 @@ SERVE_EXAMPLES = examples(
 STOP_EXAMPLES = examples("annotator stop", "annotator stop --json | jq .ran")
 STATUS_EXAMPLES = examples("annotator status", "annotator status --json | jq -r .version")
 BENCH_EXAMPLES = examples(
-    "annotator bench --rounds 2 --seconds 5", "annotator bench --json | jq .rounds.fused[0].loads > fused.json"
+    "annotator bench --rounds 2 --seconds 5", "annotator bench --json | jq '.rounds.fused[0].loads' > fused.json"
 )
 
 # A status is asked of a service that is there: one attempt says enough.

@@ -53,8 +53,6 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
         tasks = load_tasks(tasks_file)
-        if recipe.teacher is not None and any(task.kind != "single" for task in tasks):
-            raise ValueError("a teacher's answers are learned for tasks of kind single alone")
         self.recipe = recipe
         self.data = data
         self.checkpoint_path = checkpoint
@@ -62,6 +60,8 @@ class Trainer:
         self.rows: list[list[Row]] = read_training_rows(data, tasks, recipe)
         self.tokenizer = Tokenizer(recipe.base.locate() / "tokenizer.json", recipe.max_tokens)
         if recipe.teacher is not None:
+            if any(task.kind != "single" for task in tasks):
+                raise ValueError("a teacher's answers are learned for tasks of kind single alone")
             known = {row.origin for rows in self.rows for row in rows}
             for origin in set(recipe.teacher.own_task_from_label) - known:
                 raise ValueError(f"own_task_from_label: no row that is trained on is of origin {origin}")
