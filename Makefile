@@ -76,7 +76,7 @@ train: $(VENV)/all.installed
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite.yaml
 	$(BIN)/python -m training.train $(DATA) --config configs/training/chat.yaml --work runs/chat --out models/lite
 	$(BIN)/python -m training.train $(DATA) --config configs/training/mend.yaml --work runs/mend --out models/lite
-	$(BIN)/python -m training.train $(DATA) --config configs/training/mend.yaml --set 'teacher={model: runs/models/full_chat}' --work runs/lite_taught --out runs/models/lite_taught
+	$(BIN)/python -m training.train $(DATA) --config configs/training/mend.yaml --set 'teacher={models: [runs/models/full_chat]}' --work runs/lite_taught --out runs/models/lite_taught
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_chat.yaml --set mean_with={} --set seed=2 --set precision=bfloat16 --work runs/lite_again --out runs/models/lite_again
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_chat.yaml --work runs/lite_chat --out models/lite
 	$(BIN)/python -m training.quantize models/lite $(DATA)

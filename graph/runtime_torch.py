@@ -53,8 +53,9 @@ class TorchRuntime:
     @torch.inference_mode()
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Encode padded rows: `(rows, width)` to `(rows, hidden_size)`."""
-        pooled: NDArray[np.float32] = self._encoder(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
-        return pooled
+        pooled = self._encoder(torch.from_numpy(ids), torch.from_numpy(mask))
+        vectors: NDArray[np.float32] = pooled.float().numpy()  # where the caller has chosen another precision
+        return vectors
 
 
 def load(model: ModelDirectory, threads: int) -> TorchRuntime:

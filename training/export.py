@@ -81,19 +81,22 @@ def provenance_of(recipe: Recipe, origins: list[dict[str, Any]]) -> Provenance:
     """What the manifest of a trained model says; `origins` are those of its data."""
     training = recipe.model_dump(mode="json")
     # A place on this machine is nobody's business.
-    places = [(training["base"], "directory"), (training, "lines"), (training, "start"), (training["teacher"], "model")]
-    for settings, name in places:
-        if settings and settings[name] and Path(settings[name]).is_absolute():
-            settings[name] = Path(settings[name]).name
-    training["mean_with"] = {
-        Path(path).name if Path(path).is_absolute() else path: share for path, share in training["mean_with"].items()
-    }
+    for settings, name in [(training["base"], "directory"), (training, "lines"), (training, "start")]:
+        if settings[name] is not None:
+            settings[name] = _without_place(settings[name])
+    training["mean_with"] = {_without_place(path): share for path, share in training["mean_with"].items()}
+    if training["teacher"] is not None:
+        training["teacher"]["models"] = [_without_place(path) for path in training["teacher"]["models"]]
     return Provenance(
         name=recipe.name,
         base_model=training["base"] | {"layers": recipe.layers},
         data=origins,
         training=training,
     )
+
+
+def _without_place(path: str) -> str:
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def write_model(

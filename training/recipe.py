@@ -49,11 +49,11 @@ class Base(BaseModel):
 
 
 class Teacher(BaseModel):
-    """A model directory whose probabilities are learned besides the labels (Hinton et al. 2015)."""
+    """Model directories whose probabilities, in the mean, are learned besides the labels (Hinton et al. 2015)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Path = Field(description="model directory of the same tasks")
+    models: tuple[Path, ...] = Field(min_length=1, description="model directories of the same tasks")
     weight: float = Field(default=4.0, gt=0, description="of the distance to the teacher, beside the labels' loss")
     temperature: float = Field(default=2.0, gt=0, description="softens both sides before they are compared")
     own_task_from_label: tuple[str, ...] = Field(
@@ -141,7 +141,7 @@ class Recipe(BaseModel):
     @property
     def read_models(self) -> list[Path]:
         """Every model directory that the run reads."""
-        taught = [] if self.teacher is None else [self.teacher.model]
+        taught = [] if self.teacher is None else self.teacher.models
         return [*([] if self.start is None else [self.start]), *taught, *self.mean_with]
 
 

@@ -69,8 +69,12 @@ class Trainer:
         self.read_models = {str(path): model.version for path, model in models.items()}
         self.soft_labels: SoftLabels | None = None
         if recipe.teacher is not None:
-            pipeline = load_pipeline(models[recipe.teacher.model], max_tokens=recipe.max_tokens, threads=recipe.threads)
-            self.soft_labels = SoftLabels(pipeline, report)
+            # In torch, so that teachers compute in the precision of the run: half of it takes half the time or less.
+            teachers = [
+                load_pipeline(models[path], "torch", recipe.max_tokens, recipe.threads)
+                for path in recipe.teacher.models
+            ]
+            self.soft_labels = SoftLabels(teachers, report)
         self.model: MultitaskModel = build_model(tasks, recipe, None if recipe.start is None else models[recipe.start])
         self.others = [(share, trained_weights(models[path])) for path, share in recipe.mean_with.items()]
         for path, (_, other) in zip(recipe.mean_with, self.others, strict=True):
@@ -160,12 +164,16 @@ class Trainer:
         teacher = self.recipe.teacher
         if teacher is None or self.soft_labels is None:
             return None
-        softened = self.soft_labels([row.text for _, row in epoch.rows])
+        with self._precision():
+            softened = self.soft_labels([row.text for _, row in epoch.rows])
         starts = np.cumsum([0, *(len(task.labels) for task in self.model.tasks)])
         for of_row, (own, row) in zip(softened, epoch.rows, strict=True):
             if row.origin in teacher.own_task_from_label:
                 of_row[starts[own] : starts[own + 1]] = np.nan
         return softened
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
 
     def _due(self, every: int | None) -> bool:
         return every is not None and self.step % every == 0
@@ -173,7 +181,7 @@ class Trainer:
     def _learn(self, batch: TrainingBatch, teacher: Tensor | None, total: int) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self.schedule.share(self.step, total)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+        with self._precision():
             pooled = self.model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
             truth = (torch.from_numpy(array) for array in (batch.tasks, batch.labels, batch.marks))
             loss = self.label_loss(self.model, pooled, *truth)

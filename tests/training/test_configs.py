@@ -77,6 +77,6 @@ def test_a_task_of_kind_multi_is_trained_calibrated_quantized_and_answered(
 def test_a_teacher_is_refused_for_kind_multi(tmp_path: Path, tiny_base: Path) -> None:
     write_marked_data(tmp_path / "data")
     write_tasks(tmp_path / "tasks.yaml", [MARKED])
-    recipe = tiny_recipe(tiny_base, teacher={"model": "models/none"})
+    recipe = tiny_recipe(tiny_base, teacher={"models": ["models/none"]})
     with pytest.raises(ValueError, match="kind single alone"):
         train(recipe, tmp_path / "tasks.yaml", tmp_path / "data", tmp_path / "work", tmp_path / "out", resume=False)
