@@ -148,9 +148,9 @@ class PackedTrip:
         return await in_thread(self.tokenizer, texts)
 
 
-@dataclass(frozen=True)
+@dataclass
 class FusedTrip:
-    """Everything here, in a thread, so that HTTP goes on meanwhile.
+    """Everything here, in a thread, so that HTTP goes on meanwhile; in the event loop where nobody else is there.
 
     Attributes:
         pipeline: all stages.
@@ -159,10 +159,15 @@ class FusedTrip:
 
     pipeline: Pipeline
     least: ClassVar[int] = 4
+    _last: int = 0
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
-        return await in_thread(self._compute, texts, heads)
+        # One utterance after another, each alone: a single client, who would wait for the way to the thread and back.
+        # Among many, an utterance alone has company on its way here, which a loop that computes would not let in.
+        alone = self._last == len(texts) == 1
+        self._last = len(texts)
+        return self._compute(texts, heads) if alone else await in_thread(self._compute, texts, heads)
 
     async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
         """See `Trip`."""

@@ -1,5 +1,7 @@
 import asyncio
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +13,17 @@ from graph.pipeline import Pipeline
 from graph.tokenizer import TokenBatch
 from serving.observability.clock import Seconds
 from serving.settings import Placement, Settings
-from serving.trips import ENCODER, ENCODER_AND_HEADS, TOKENIZER, Heads, Probabilities, Trip, head_name, make_trip
+from serving.trips import (
+    ENCODER,
+    ENCODER_AND_HEADS,
+    TOKENIZER,
+    FusedTrip,
+    Heads,
+    Probabilities,
+    Trip,
+    head_name,
+    make_trip,
+)
 
 TEXTS = ["hello", "", "what do you think about dogs and cats", "x y " * 150]
 STAGES = {"tokenize": 0.25, "encode": 0.5, "encode-wait": 0.125, "heads": 0.0625}
@@ -142,3 +154,18 @@ async def test_a_trip_tells_stages_and_hops(placement: Placement, tiny_model: Pa
         assert STAGES.items() <= outcome.seconds.items()
         # These stages claim more time than the call took.
         assert outcome.seconds["encode-hop"] == pytest.approx(-STAGES["encode"] - STAGES["encode-wait"], abs=0.1)
+
+
+async def test_http_goes_on_while_fused_computes_for_several_and_waits_for_nobody_with_a_single_client(
+    tiny_pipeline: Pipeline,
+) -> None:
+    def tokenizer(texts: Sequence[str]) -> TokenBatch:
+        in_loop.append(threading.current_thread() is threading.main_thread())
+        return tiny_pipeline.tokenizer(texts)
+
+    in_loop: list[bool] = []
+    trip = FusedTrip(replace(tiny_pipeline, tokenizer=tokenizer))  # type: ignore[arg-type]
+    heads = dict.fromkeys(tiny_pipeline.heads)
+    for texts in (["one"], ["two"], ["three"], ["four", "five"], ["six"], ["seven"]):
+        await trip(texts, heads)
+    assert in_loop == [False, True, True, False, False, True], "in the loop once a second utterance came alone"
