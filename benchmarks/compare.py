@@ -25,7 +25,7 @@ from benchmarks.load import LOADS, Load, put_load, utterances, write_bodies
 from benchmarks.plot import draw
 from benchmarks.processes import cpu_between, machine_cpu_s, own_cpu_s
 from benchmarks.results import Results, Round, UnderLoad
-from benchmarks.running import NotStarted, Running, running, see_that_none_needs_a_key
+from benchmarks.running import NotStarted, Running, running, see_that_none_needs_a_key, told_in_one_line
 from benchmarks.tables import all_tables
 from graph.model_directory import ModelDirectory
 from serving.settings import PROJECT, Settings
@@ -42,10 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     names = [name for name in options.contestants if name != FLOOR]
     if set(names) & set(OURS):
-        try:
+        with told_in_one_line():
             see_that_none_needs_a_key()
-        except NotStarted as error:
-            sys.exit(str(error))
     prepare([CONTESTANTS[name] for name in names])
     failed: dict[str, str] = {}
     about = machine.about() | {

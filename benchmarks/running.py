@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -26,6 +27,15 @@ FIRST = ["hello there"]
 
 class NotStarted(Exception):
     """A contestant ended, or gave no answer in time; the message is one line."""
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Ends a benchmark whose service has not started with the line that says why, and status 1."""
+    try:
+        yield
+    except NotStarted as error:
+        sys.exit(str(error))
 
 
 @dataclass(frozen=True)
