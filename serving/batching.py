@@ -38,6 +38,8 @@ class Limits:
             wait.
         patience: when a batch comes back while another is in flight, how long the next one waits until it is as large,
             as a share of the time that the batch took; 0 to wait for nothing. A batch of one never makes anybody wait.
+            Where every item takes a quarter of the budget or more, those that wait already count as company too, and
+            they wait for the rest also while nothing is in flight.
     """
 
     budget: int
@@ -178,6 +180,15 @@ class Batcher(Generic[Item, Answer]):
         return len(self._queue) < self._expected_items and self._queued_cost < self._share()
 
     def _expect(self, company: Sequence[_Waiting[Item, Answer]], seconds: float) -> None:
+        if not self._running:
+            self._expect_nobody()
+            company = [*company, *self._queue]
+            # Rather a small batch than none, but where each brings a quarter of a full one: few have to come back for
+            # it, and together they save more than is waited for.
+            if any(4 * waiting.cost < self.limits.budget for waiting in company):
+                return
+        if len(company) < 2 or not self.limits.patience:
+            return
         if self._patience_ends is None:
             loop = asyncio.get_running_loop()
             self._patience_ends = loop.call_later(seconds, self._lose_patience, context=Context())
@@ -204,11 +215,7 @@ class Batcher(Generic[Item, Answer]):
     def _free_slot(self, task: "asyncio.Task[None]") -> None:
         back = self._running.pop(task)
         seconds = time.monotonic() - back.since
-        company = [waiting for waiting in back.batch if waiting.answered]
-        if not self._running:
-            self._expect_nobody()  # rather a small batch than none
-        elif len(company) > 1 and self.limits.patience:
-            self._expect(company, self.limits.patience * seconds)
+        self._expect([waiting for waiting in back.batch if waiting.answered], self.limits.patience * seconds)
         # The latest of about ten batches count.
         self._seconds_per_batch += 0.1 * (seconds - self._seconds_per_batch)
         self._dispatch()

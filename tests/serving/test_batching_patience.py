@@ -114,3 +114,33 @@ async def test_who_waits_for_a_batch_that_is_cancelled_from_below_is_told() -> N
     batcher = Batcher(run, cost=lambda _: 1, limits=Limits(budget=64, slots=2))
     with pytest.raises(Unavailable):
         await asyncio.wait_for(batcher.submit(1), timeout=5)
+
+
+@pytest.mark.parametrize(("cost", "whole"), [(16, True), (15, False)])
+async def test_large_items_wait_for_each_other_though_nothing_is_in_flight(cost: int, whole: bool) -> None:
+    batches: list[list[int]] = []
+
+    async def run(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        await asyncio.sleep(0.05)
+        return list(items)
+
+    batcher = Batcher(run, cost=lambda _: cost, limits=Limits(budget=64, slots=1, patience=5.0))
+    first = asyncio.create_task(again_and_again(batcher, [0], rounds=4))
+    await asyncio.sleep(0.01)
+    await asyncio.gather(first, again_and_again(batcher, [1], rounds=4))
+    assert ([sorted(batch) for batch in batches] == [[0], [0, 1], [0, 1], [0, 1], [1]]) == whole
+
+
+async def test_a_small_item_does_not_wait_for_a_large_one_to_come_back() -> None:
+    batcher: Batcher[int, int] = Batcher(
+        lambda items: asyncio.sleep(0.05, list(items)),
+        cost=lambda item: item,
+        limits=Limits(budget=64, slots=1, patience=20.0),
+    )
+    loop = asyncio.get_running_loop()
+    large = asyncio.create_task(batcher.submit(32))
+    await asyncio.sleep(0.01)
+    began = loop.time()
+    await asyncio.gather(large, batcher.submit(1))
+    assert loop.time() - began < 0.5
