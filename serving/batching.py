@@ -13,7 +13,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
@@ -177,7 +177,15 @@ class Batcher(Generic[Item, Answer]):
                 waiting.answer.add_done_callback(partial(self._cancel_abandoned, task, batch))
 
     def _worth_waiting(self) -> bool:
-        return len(self._queue) < self._expected_items and self._queued_cost < self._share()
+        if len(self._queue) >= self._expected_items:
+            return False
+        if not self._running and not self._all_large(self._queue):
+            return False
+        # Whoever comes back must find room beside those that are here.
+        return self._queued_cost + self._expected_cost / self._expected_items <= self._share()
+
+    def _all_large(self, company: Iterable[_Waiting[Item, Answer]]) -> bool:
+        return all(4 * waiting.cost >= self.limits.budget for waiting in company)
 
     def _expect(self, company: Sequence[_Waiting[Item, Answer]], seconds: float) -> None:
         if not self._running:
@@ -185,7 +193,7 @@ class Batcher(Generic[Item, Answer]):
             company = [*company, *self._queue]
             # Rather a small batch than none, but where each brings a quarter of a full one: few have to come back for
             # it, and together they save more than is waited for.
-            if any(4 * waiting.cost < self.limits.budget for waiting in company):
+            if not self._all_large(company):
                 return
         if len(company) < 2 or not self.limits.patience:
             return

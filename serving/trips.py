@@ -11,7 +11,7 @@ answers with the seconds that it took, and what the call took besides is a hop.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -34,6 +34,9 @@ Probabilities = dict[str, NDArray[np.float32]]
 
 Heads = Mapping[str, float | None]
 """Which heads are computed, by task name, in contract order: the temperature of each, None for the weights' own."""
+
+SHORT_CHARACTERS = 1000
+"""A longer utterance takes milliseconds to tokenize, and never holds up the event loop."""
 
 HeadAnswer = tuple[NDArray[np.float32], Seconds]
 """Of one head: float32 `(n, classes)`, and the seconds that it took."""
@@ -159,15 +162,17 @@ class FusedTrip:
 
     pipeline: Pipeline
     least: ClassVar[int] = 4
-    _last: int = 0
+    _last: int = field(default=0, init=False)
 
     async def __call__(self, texts: Sequence[str], heads: Heads) -> Outcome:
         """See `Trip`."""
-        # One utterance after another, each alone: a single client, who would wait for the way to the thread and back.
-        # Among many, an utterance alone has company on its way here, which a loop that computes would not let in.
-        alone = self._last == len(texts) == 1
+        # One utterance after another, each alone, is what few clients make, and the way to a thread and back is a tenth
+        # of their wait. Among many, one alone has company on its way, which a loop that computes would not let in.
+        few = self._last == len(texts) == 1
         self._last = len(texts)
-        return self._compute(texts, heads) if alone else await in_thread(self._compute, texts, heads)
+        if few and len(texts[0]) <= SHORT_CHARACTERS:
+            return self._compute(texts, heads)
+        return await in_thread(self._compute, texts, heads)
 
     async def tokenize(self, texts: Sequence[str]) -> TokenBatch:
         """See `Trip`."""

@@ -1,8 +1,9 @@
-"""The application with faults on demand: an utterance that makes a stage raise, and one that makes it hang.
+"""The application with faults on demand: utterances that make a stage raise, take its time, or hang.
 
 Only tests can build it: `import_path: tests.faults.app:build` in a Serve config.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from serving.observability.clock import Seconds
 from serving.settings import Settings
 
 POISON = "an utterance that makes the tokenizer raise"
+SLOW = "an utterance that the tokenizer takes longer for than anybody waits"
 HANG = "an utterance that makes the encoder hang " + "again and " * 8
 """Told from others by its first tokens, since an encoder sees no text."""
 
@@ -30,11 +32,13 @@ Encoder: Any = getattr(stages.EncoderStage, "func_or_class")  # noqa: B009
 
 @serve.deployment
 class FaultyTokenizer(Tokenizer):  # type: ignore[misc]
-    """Raises at POISON."""
+    """Raises at POISON, and takes its time for SLOW."""
 
     async def __call__(self, texts: Sequence[str]) -> tuple[TokenBatch, Seconds]:
         if POISON in texts:
             raise ValueError("injected")
+        if SLOW in texts:
+            await asyncio.sleep(9)  # longer than deadline_seconds, shorter than answer_seconds
         answer: tuple[TokenBatch, Seconds] = await super().__call__(texts)
         return answer
 

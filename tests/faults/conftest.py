@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
@@ -20,8 +22,11 @@ from tests.e2e.conftest import URL, Service
 from tests.e2e.contract import TASKS, chat_lines
 from tests.faults.load import Record
 
+CONFIG = Path("tests/faults/serve_config.yaml")
+ARGUMENTS: dict[str, Any] = yaml.safe_load((PROJECT / CONFIG).read_text("utf-8"))["applications"][0]["args"]
 TABLE = PROJECT / "runs" / "faults.json"
 Figure = Callable[[str, str], None]
+Count = Callable[[Record], int]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,7 +89,7 @@ def running(config: Path) -> Iterator[Service]:
 @pytest.fixture(scope="package")
 def service() -> Iterator[Service]:
     """A running service with faults on demand."""
-    with running(Path("tests/faults/serve_config.yaml")) as served:
+    with running(CONFIG) as served:
         yield served
 
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,14 +16,13 @@ import yaml
 from serving.settings import PROJECT
 from tests.e2e.contract import TASKS, chat_lines
 from tests.e2e.processes import replicas
-from tests.faults.conftest import Figure, running
-from tests.faults.load import Record, post, put_load_while
+from tests.faults.conftest import Count, Figure, running
+from tests.faults.load import post, put_load_while
 
 REQUESTS = [post([line]) for line in chat_lines()]
 CONNECTIONS = 8
 DEPLOYMENTS = {"Ingress", "Tokenizer", "Encoder", *(f"Head_{task.name}" for task in TASKS)}
 BROKEN: list[dict[str, Any]] = [{"model": "models/none"}, {"runtime": "none"}, {"no_such_argument": 1}]
-Count = Callable[[Record], int]
 
 
 @dataclass(frozen=True)

@@ -132,15 +132,24 @@ async def test_large_items_wait_for_each_other_though_nothing_is_in_flight(cost:
     assert ([sorted(batch) for batch in batches] == [[0], [0, 1], [0, 1], [0, 1], [1]]) == whole
 
 
-async def test_a_small_item_does_not_wait_for_a_large_one_to_come_back() -> None:
+@pytest.mark.parametrize(
+    ("before", "first", "after"),
+    [([32], 1, []), ([32, 32], None, [1]), ([40], 40, []), ([40], None, [40])],
+    ids=["small, waiting", "small, later", "without room for both, waiting", "without room for both, later"],
+)
+async def test_nobody_waits_for_a_large_item_without_need(
+    before: list[int], first: int | None, after: list[int]
+) -> None:
+    """Items that are computed, one that waits meanwhile, and those that come when both are done, by their cost."""
     batcher: Batcher[int, int] = Batcher(
         lambda items: asyncio.sleep(0.05, list(items)),
         cost=lambda item: item,
         limits=Limits(budget=64, slots=1, patience=20.0),
     )
     loop = asyncio.get_running_loop()
-    large = asyncio.create_task(batcher.submit(32))
+    large = [asyncio.create_task(batcher.submit(item)) for item in before]
     await asyncio.sleep(0.01)
     began = loop.time()
-    await asyncio.gather(large, batcher.submit(1))
+    await asyncio.gather(*large, *(batcher.submit(first) for _ in range(first is not None)))
+    await asyncio.gather(*(batcher.submit(item) for item in after))
     assert loop.time() - began < 0.5

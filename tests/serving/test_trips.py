@@ -166,6 +166,6 @@ async def test_http_goes_on_while_fused_computes_for_several_and_waits_for_nobod
     in_loop: list[bool] = []
     trip = FusedTrip(replace(tiny_pipeline, tokenizer=tokenizer))  # type: ignore[arg-type]
     heads = dict.fromkeys(tiny_pipeline.heads)
-    for texts in (["one"], ["two"], ["three"], ["four", "five"], ["six"], ["seven"]):
+    for texts in (["one"], ["two"], ["three"], ["four", "five"], ["six"], ["seven"], ["a long one " * 100]):
         await trip(texts, heads)
-    assert in_loop == [False, True, True, False, False, True], "in the loop once a second utterance came alone"
+    assert in_loop == [False, True, True, False, False, True, False], "in the loop once a second short one came alone"
