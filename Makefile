@@ -84,7 +84,7 @@ train: $(VENV)/all.installed
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_mean.yaml --work runs/lite_mean --out runs/models/lite_mean
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_mean.yaml --set start=runs/models/lite_mean --set seed=5 --set 'mean_with={runs/models/lite_mean: 0.5}' --work runs/lite_last --out models/lite
 	$(BIN)/python -m training.quantize models/lite $(DATA)
-	$(BIN)/python -m training.calibrate models/lite $(DATA)
+	$(BIN)/python -m training.calibrate models/lite $(DATA) --plots docs/pictures/reliability
 
 clean:
 	rm -rf $(VENV) runs

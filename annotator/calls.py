@@ -3,9 +3,9 @@
 import json
 import random
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Any, TypedDict, TypeVar
 
 import httpx
@@ -137,3 +137,19 @@ class Calls:
         except ValueError as error:
             raise UnexpectedAnswer(f"what answers at {self._url} is not this service: its answer is no JSON") from error
         return content
+
+
+def batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The texts in order, in lists of so many.
+
+    Raises:
+        TypeError: it is one string.
+        ValueError: of none at a time.
+    """
+    if isinstance(texts, str):
+        raise TypeError("texts is one string, and would be taken for its letters: put it in a list")
+    if size < 1:
+        raise ValueError("batch must be at least 1")
+    left = iter(texts)
+    while batch := list(islice(left, size)):
+        yield batch

@@ -15,13 +15,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import Future
 from contextvars import copy_context
-from itertools import islice
 from typing import Self, TypeVar, Unpack
 
 import httpx
 
 from annotator.answers import Annotation, TaskInfo, Weights
-from annotator.calls import Calls, Options, Outcome, Patience, Send, Steps
+from annotator.calls import Calls, Options, Outcome, Patience, Send, Steps, batches
 
 __all__ = ["DEFAULT_URL", "Annotation", "AsyncClient", "Client", "Options", "Patience", "TaskInfo", "Weights"]
 
@@ -53,7 +52,7 @@ class Client(Calls):
 
     def stream(self, texts: Iterable[str], **options: Unpack[Options]) -> Iterator[Annotation]:
         """Annotate any number of texts, in order; no more than a batch is held."""
-        for batch in _batches(texts, self._batch):
+        for batch in batches(texts, self._batch):
             yield from self._run(self.annotate_steps(batch, options))
 
     def tasks(self) -> list[TaskInfo]:
@@ -139,9 +138,9 @@ class AsyncClient(Calls):
         """Annotate any number of texts, in order; no more than the batches under way are held."""
         running: deque[asyncio.Task[list[Annotation]]] = deque()
         try:
-            for batch in _batches(texts, self._batch):
+            for batch in batches(texts, self._batch):
                 running.append(asyncio.create_task(self._run(self.annotate_steps(batch, options))))
-                if len(running) == self._in_flight:
+                if len(running) >= self._in_flight:
                     for annotation in await running.popleft():
                         yield annotation
             while running:
@@ -189,9 +188,3 @@ class AsyncClient(Calls):
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
-
-
-def _batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    left = iter(texts)
-    while batch := list(islice(left, size)):
-        yield batch

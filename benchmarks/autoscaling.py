@@ -32,7 +32,7 @@ from benchmarks import machine
 from benchmarks.capacity import REPLICA
 from benchmarks.contestants import CONTESTANTS, Contestant
 from benchmarks.load import utterances
-from benchmarks.running import running, told_in_one_line
+from benchmarks.running import exits_unless_started, running
 from serving.settings import PROJECT
 
 mpl.use("Agg")
@@ -194,7 +194,7 @@ def draw(record: Record, phases: Sequence[Phase], title: str, path: Path) -> Non
     picture.savefig(path, dpi=110)
 
 
-@told_in_one_line()
+@exits_unless_started()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Start, load, watch, and write what came of it."""
     parser = argparse.ArgumentParser(description="Replicas under a load that steps up and down.")

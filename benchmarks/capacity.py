@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         measured = points(Results.read(options.figures), options.placement)
         point = choose(measured, options.p99_ms)
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError) as error:
         sys.exit(f"no figures of {options.placement} in {options.figures}: {error}")
     except TooFast as error:
         sys.exit(str(error))

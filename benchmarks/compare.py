@@ -25,7 +25,7 @@ from benchmarks.load import LOADS, Load, put_load, utterances, write_bodies
 from benchmarks.plot import draw
 from benchmarks.processes import cpu_between, machine_cpu_s, own_cpu_s
 from benchmarks.results import Results, Round, UnderLoad
-from benchmarks.running import NotStarted, Running, running, see_that_none_needs_a_key, told_in_one_line
+from benchmarks.running import NotStarted, Running, exits_unless_started, running, see_that_none_needs_a_key
 from benchmarks.tables import all_tables
 from graph.model_directory import ModelDirectory
 from serving.settings import PROJECT, Settings
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     names = [name for name in options.contestants if name != FLOOR]
     if set(names) & set(OURS):
-        with told_in_one_line():
+        with exits_unless_started():
             see_that_none_needs_a_key()
     prepare([CONTESTANTS[name] for name in names])
     failed: dict[str, str] = {}

@@ -22,7 +22,7 @@ from benchmarks import machine
 from benchmarks.contestants import CONTESTANTS, CORES, Contestant
 from benchmarks.dialects import ORIGINAL
 from benchmarks.load import Load, Served, put_load, utterances, write_bodies
-from benchmarks.running import Running, running, told_in_one_line
+from benchmarks.running import Running, exits_unless_started, running
 from benchmarks.synthetic import text_of, write_synthetic_tasks
 from benchmarks.tables import table
 from graph.model_directory import ModelDirectory
@@ -176,7 +176,7 @@ def draw(measured: dict[str, list[Step]], path: Path) -> None:
     picture.savefig(path, dpi=110)
 
 
-@told_in_one_line()
+@exits_unless_started()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write what came of it."""
     parser = argparse.ArgumentParser(description="How cost grows.")

@@ -22,7 +22,7 @@ from benchmarks.contestants import CONTESTANTS, OURS
 from benchmarks.flames import Samples, draw, read_samples
 from benchmarks.growth import put, warm_up
 from benchmarks.load import Load, utterances
-from benchmarks.running import Running, running, told_in_one_line
+from benchmarks.running import Running, exits_unless_started, running
 from serving.settings import PROJECT
 
 OUT = PROJECT / "runs" / "benchmarks"
@@ -69,7 +69,7 @@ def profile(service: Running, load: Load, seconds: float) -> dict[str, Samples]:
         return {name: read_samples((Path(folder) / name).read_text("utf-8")) for name in pids}
 
 
-@told_in_one_line()
+@exits_unless_started()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Start, load, sample, draw."""
     parser = argparse.ArgumentParser(description="Profiles of the placements under load.")

@@ -30,11 +30,11 @@ class NotStarted(Exception):
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Ends a benchmark whose service has not started with the line that says why, and status 1."""
+def exits_unless_started() -> Iterator[None]:
+    """Ends a benchmark that lacks a file or a program, or whose service has not started, with one line and status 1."""
     try:
         yield
-    except NotStarted as error:
+    except (NotStarted, OSError) as error:
         sys.exit(str(error))
 
 

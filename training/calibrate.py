@@ -164,33 +164,37 @@ def table(calibrations: Sequence[Calibration], origin: str) -> str:
     return "\n".join(lines)
 
 
+def draw_all(calibrations: Sequence[Calibration], folder: Path) -> None:
+    """A reliability diagram a task, `<task>.png`, of its test rows before and after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for calibration in calibrations:
+        before, after = (
+            reliability(head, calibration.answers["test"]) for head in (calibration.before, calibration.after)
+        )
+        draw(calibration.after.task.name, before, after, folder / f"{calibration.after.task.name}.png")
+
+
 def _errors(calibration: Calibration, answers: Answers) -> str:
     before, after = (reliability(head, answers).error for head in (calibration.before, calibration.after))
     return f"{before:.3f} > {after:.3f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Calibrate a model directory, print the table, draw a diagram a task."""
+    """Calibrate a model directory, print the table, draw what is wished."""
     parser = argparse.ArgumentParser(description="Fit one temperature a task on valid.")
     parser.add_argument("model", type=Path, help="model directory; its manifest is rewritten")
     parser.add_argument("data", type=Path, help="folder with <task>/<split>.tsv.gz")
     parser.add_argument("--tasks", type=Path, default=Path("configs/tasks.yaml"), help="task file (%(default)s)")
     parser.add_argument("--origin", default="written", help="origin with errors of its own (%(default)s)")
-    parser.add_argument(
-        "--plots", type=Path, default=Path("docs/pictures/reliability"), help="folder of the diagrams (%(default)s)"
-    )
+    parser.add_argument("--plots", type=Path, help="folder for a reliability diagram a task")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (%(default)s)")
     options = parser.parse_args(arguments)
     try:
         model = ModelDirectory.open(options.model, options.tasks)
         calibrations = calibrate(load_pipeline(model, threads=options.threads), options.data)
         store(model, calibrations)
-        options.plots.mkdir(parents=True, exist_ok=True)
-        for calibration in calibrations:
-            before, after = (
-                reliability(head, calibration.answers["test"]) for head in (calibration.before, calibration.after)
-            )
-            draw(calibration.after.task.name, before, after, options.plots / f"{calibration.after.task.name}.png")
+        if options.plots is not None:
+            draw_all(calibrations, options.plots)
     except (GraphError, OSError, ValueError) as error:
         sys.exit(f"cannot calibrate: {' '.join(str(error).split())}")
     print(table(calibrations, options.origin))

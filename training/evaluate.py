@@ -4,6 +4,7 @@ python -m training.evaluate MODEL_DIR DATA [--split test] [--runtime torch]
 """
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
 from graph.encoder import RuntimeChoice
+from graph.errors import GraphError
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
 from graph.tasks import Task
@@ -158,9 +160,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (%(default)s)")
     options = parser.parse_args(arguments)
-    model = ModelDirectory.open(options.model, options.tasks)
-    pipeline = load_pipeline(model, options.runtime, threads=options.threads)
-    print(table(score_split(pipeline, options.data, options.split)))
+    try:
+        model = ModelDirectory.open(options.model, options.tasks)
+        pipeline = load_pipeline(model, options.runtime, threads=options.threads)
+        print(table(score_split(pipeline, options.data, options.split)))
+    except (GraphError, OSError, ValueError) as error:
+        sys.exit(f"cannot evaluate: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":

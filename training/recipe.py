@@ -95,7 +95,7 @@ class Recipe(BaseModel):
     max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=LEAST_MAX_TOKENS)
 
     lines: Path | None = Field(default=None, description="folder of own lines, <task>.tsv, read beside the train split")
-    rows_per_task: int = Field(description="rows drawn a task and an epoch")
+    rows_per_task: int = Field(ge=1, description="rows drawn a task and an epoch")
     rows: dict[str, int] = Field(default={}, description="the same for single tasks")
     class_balance: float = Field(
         default=0.5, ge=0, le=1, description="a class of n rows is drawn by weight n ** (1 - this); 1 balances fully"
@@ -106,7 +106,7 @@ class Recipe(BaseModel):
     noise_share: float = Field(default=0.0, ge=0, le=1, description="share of rows with speech recognition's errors")
 
     epochs: int = Field(ge=1)
-    batch_size: int = 32
+    batch_size: int = Field(default=32, ge=1)
     encoder_rate: float = Field(description="highest learning rate of the encoder")
     head_rate: float = Field(description="highest learning rate of pooler and heads")
     betas: tuple[float, float] = (0.9, 0.99)
@@ -121,10 +121,10 @@ class Recipe(BaseModel):
     teacher: Teacher | None = Field(default=None, description="distillation; without it only labels are learned")
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     seed: int = 1
-    threads: int = 2
+    threads: int = Field(default=2, ge=1)
     valid_rows: int = Field(default=1000, description="rows a task for choosing the best weights")
     validate_every: int | None = Field(default=None, ge=1, description="steps between validations; else every epoch")
-    checkpoint_every: int = Field(default=500, description="steps")
+    checkpoint_every: int = Field(default=500, ge=1, description="steps")
 
     @model_validator(mode="after")
     def _repeats_exist(self) -> "Recipe":

@@ -65,15 +65,19 @@ class Trainer:
             known = {row.origin for rows in self.rows for row in rows}
             for origin in set(recipe.teacher.own_task_from_label) - known:
                 raise ValueError(f"own_task_from_label: no row that is trained on is of origin {origin}")
+        for task in (recipe.rows.keys() | recipe.task_weights.keys()) - {task.name for task in tasks}:
+            raise ValueError(f"rows and task_weights: there is no task {task}")
         models = {path: ModelDirectory.open(path, tasks_file) for path in recipe.read_models}
         self.read_models = {str(path): model.version for path, model in models.items()}
         self.soft_labels: SoftLabels | None = None
         if recipe.teacher is not None:
             # In torch, so that teachers compute in the precision of the run: half of it takes half the time or less.
-            teachers = [
-                load_pipeline(models[path], "torch", recipe.max_tokens, recipe.threads)
-                for path in recipe.teacher.models
-            ]
+            # And what torch draws before it fills in their weights shall not change what the run begins with.
+            with torch.random.fork_rng():
+                teachers = [
+                    load_pipeline(models[path], "torch", recipe.max_tokens, recipe.threads)
+                    for path in recipe.teacher.models
+                ]
             self.soft_labels = SoftLabels(teachers, report)
         self.model: MultitaskModel = build_model(tasks, recipe, None if recipe.start is None else models[recipe.start])
         self.others = [(share, trained_weights(models[path])) for path, share in recipe.mean_with.items()]
@@ -190,7 +194,7 @@ class Trainer:
                 loss = loss + self.recipe.teacher.weight * distance
         value = loss.item()
         if not math.isfinite(value):
-            raise FloatingPointError(f"the loss is {value} at step {self.step}")
+            raise ValueError(f"the loss is {value} at step {self.step}: lower encoder_rate and head_rate")
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -272,7 +276,8 @@ def train(recipe: Recipe, tasks_file: Path, data: Path, work: Path, out: Path, r
     """Run a recipe to the end and print the scores of what it exports.
 
     Raises:
-        ValueError: recipe, data or checkpoint do not fit; also when a run is there and `resume` is not wished.
+        ValueError: recipe, data or checkpoint do not fit; also when a run is there and `resume` is not wished, and when
+            the loss is no number any more.
         FileNotFoundError: data or base encoder are not there.
         GraphError: the task file cannot be used.
     """

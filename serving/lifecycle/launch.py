@@ -146,11 +146,14 @@ def ray_folder() -> str:
     """Where Ray keeps sockets and logs, of this user alone; its sockets need a short path. A link to it is in runs/.
 
     Raises:
-        StartError: somebody else has it.
+        StartError: somebody else has it, or it cannot be made.
     """
     chosen = os.environ.get("RAY_TMPDIR")
     folder = Path(chosen or f"/tmp/annotator-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"{folder} cannot be made ({error.strerror}); set RAY_TMPDIR") from error
     if not chosen and folder.stat().st_uid != os.getuid():
         raise StartError(f"{folder} is another user's; set RAY_TMPDIR")
     link = RUNS / "ray"

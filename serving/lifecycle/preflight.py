@@ -149,10 +149,14 @@ def check_ports(http_port: int) -> None:
     """See that nobody else listens where Serve is going to.
 
     Raises:
-        StartError: somebody does.
+        StartError: somebody does, or a variable that moves a port holds none.
     """
     ports = {"http_options.port in the config": http_port}
-    ports |= {name: int(os.environ.get(name, port)) for name, port in OTHER_PORTS.items()}
+    for name, usual in OTHER_PORTS.items():
+        chosen = os.environ.get(name, str(usual))
+        if not chosen.isdecimal():
+            raise StartError(f"{name} in the environment is no port: {chosen}")
+        ports[name] = int(chosen)
     for setting, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

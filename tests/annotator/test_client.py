@@ -265,3 +265,11 @@ async def test_tasks_and_model_are_typed() -> None:
     async with AsyncClient("http://service/under/", http=http) as client_:
         assert [task.name for task in await client_.tasks()] == ["t"]
         assert (await client_.model()).name == "lite"
+
+
+@pytest.mark.parametrize(("texts", "batch", "error"), [("i love you", 64, TypeError), (["a"], 0, ValueError)])
+def test_what_would_be_answered_wrongly_is_refused(
+    annotate: Annotate, texts: Any, batch: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        annotate(answer_to, texts, batch=batch)

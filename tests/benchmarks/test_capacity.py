@@ -54,6 +54,9 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     asked = ["--rps", "5", "--p99-ms", "5", "--figures", str(tmp_path / "compare.json")]
     with pytest.raises(SystemExit, match="no figures of packed"):
         main(asked)
+    (tmp_path / "compare.json").write_text("# not JSON")
+    with pytest.raises(SystemExit, match="no figures of packed"):
+        main(asked)
     measured().write(tmp_path / "compare.json")
     with pytest.raises(SystemExit, match="no measured load was within 5 ms"):
         main(asked)

@@ -133,14 +133,14 @@ async def test_large_items_wait_for_each_other_though_nothing_is_in_flight(cost:
 
 
 @pytest.mark.parametrize(
-    ("before", "first", "after"),
-    [([32], 1, []), ([32, 32], None, [1]), ([40], 40, []), ([40], None, [40])],
+    ("before", "waiting", "after"),
+    [([32], [1], []), ([32, 32], [], [1]), ([40], [40], []), ([40], [], [40])],
     ids=["small, waiting", "small, later", "without room for both, waiting", "without room for both, later"],
 )
 async def test_nobody_waits_for_a_large_item_without_need(
-    before: list[int], first: int | None, after: list[int]
+    before: list[int], waiting: list[int], after: list[int]
 ) -> None:
-    """Items that are computed, one that waits meanwhile, and those that come when both are done, by their cost."""
+    """Items that are computed, those that wait meanwhile, and those that come when both are done, by their cost."""
     batcher: Batcher[int, int] = Batcher(
         lambda items: asyncio.sleep(0.05, list(items)),
         cost=lambda item: item,
@@ -150,6 +150,6 @@ async def test_nobody_waits_for_a_large_item_without_need(
     large = [asyncio.create_task(batcher.submit(item)) for item in before]
     await asyncio.sleep(0.01)
     began = loop.time()
-    await asyncio.gather(*large, *(batcher.submit(first) for _ in range(first is not None)))
+    await asyncio.gather(*large, *(batcher.submit(item) for item in waiting))
     await asyncio.gather(*(batcher.submit(item) for item in after))
     assert loop.time() - began < 0.5

@@ -160,3 +160,10 @@ def test_scores_of_kind_multi_are_those_computed_by_hand() -> None:
     assert as_plain({"marks": {"all": score}})["marks"]["all"]["f1"] == {"fire": 0.8, "flood": 0.6667}
     printed = [line.split() for line in table({"marks": {"all": score}}).splitlines()]
     assert printed[1:4] == [["marks", "4", "71.4", "73.3"], ["F1", "of", "fire", "80.0"], ["F1", "of", "flood", "66.7"]]
+
+
+def test_a_wrong_path_is_told_in_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="cannot evaluate: no model directory at"):
+        main([str(tmp_path / "none"), str(tmp_path)])
+    with pytest.raises(SystemExit, match="cannot evaluate: "):
+        main([str(tiny_model), str(tmp_path / "none")])

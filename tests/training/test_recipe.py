@@ -39,6 +39,7 @@ def test_a_try_changes_settings_of_the_file(tmp_path: Path) -> None:
         ({"learning_rate": 1e-3}, "learning_rate"),
         ({"base": {"directory": "base", "licence": "own", "colour": "red"}}, "base.colour"),
         ({"epochs": 0}, "epochs"),
+        ({"checkpoint_every": 0}, "checkpoint_every"),
         ({"plain_share": 1.5}, "plain_share"),
         ({"pooling": "max"}, "pooling"),
         ({"precision": "float16"}, "precision"),

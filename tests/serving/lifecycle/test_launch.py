@@ -101,6 +101,12 @@ def test_a_taken_port_is_named() -> None:
             check_ports(port)
 
 
+def test_a_variable_that_moves_a_port_holds_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_STATS_PORT", "http")
+    with pytest.raises(StartError, match="RAY_SERVE_HAPROXY_STATS_PORT in the environment is no port: http"):
+        check_ports(8000)
+
+
 def test_ready_means_several_good_answers_in_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[str] = []
 
@@ -166,6 +172,10 @@ def test_ray_gets_a_folder_of_this_user_alone(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "ours"))
     assert launch.ray_folder() == str(tmp_path / "ours")
     assert (tmp_path / "ray").readlink() == tmp_path / "ours" / "ray"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "file" / "ours"))
+    with pytest.raises(StartError, match=r"ours cannot be made \(Not a directory\); set RAY_TMPDIR"):
+        launch.ray_folder()
     monkeypatch.delenv("RAY_TMPDIR")
     somebody = os.getuid() + 4242
     monkeypatch.setattr(os, "getuid", lambda: somebody)
