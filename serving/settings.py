@@ -40,8 +40,10 @@ class Limits(BaseModel):
         default=100_000, ge=1, description="most characters in an utterance; more are refused (422)"
     )
     deadline_seconds: float = Field(
-        default=30.0, gt=0, description="a request that takes longer is given up (504); Serve's own request_timeout_s must be longer than"
-        " this and body_seconds together"
+        default=30.0,
+        gt=0,
+        description="a request that takes longer is given up (504); Serve's own request_timeout_s must be longer than "
+        "this and body_seconds together",
     )
 
 

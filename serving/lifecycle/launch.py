@@ -40,9 +40,11 @@ FAST_MODE = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY":
 # For how long a replica of the ingress that is to go still takes requests, so that front ends on other nodes can
 # forget it. Serve's 30 s are for those; here there is one front end, and it is told at once.
 DRAIN = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2"}
-# A HAProxy that listens no further than it must, and headers that a client has no say in.
+# A HAProxy that listens no further than it must, and not for an hour to a client that does not send what it has
+# announced; and headers that a client has no say in.
 NARROWED = {
     "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(sys.executable).with_name("annotator-haproxy")),
+    "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "70",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serving.middleware.headers:middlewares",
     # The name is of other systems, where Ray does so anyway: all of its own ports on the loopback only.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",

@@ -23,10 +23,10 @@ TOO_LONG = ["a" * (Settings().utterance_characters + 1)]
 
 
 def answer_of(connection: socket.socket) -> tuple[int, str]:
-    """Status and error type of an answer whose connection is closed behind it."""
+    """Status and error type of an answer; HAProxy still waits for the rest of the request behind it."""
     answer = b""
-    while chunk := connection.recv(65536):
-        answer += chunk
+    while not answer.endswith(b"}}"):
+        answer += connection.recv(65536)
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), json.loads(body)["error"]["type"]
 
@@ -34,9 +34,7 @@ def answer_of(connection: socket.socket) -> tuple[int, str]:
 def test_a_body_that_is_said_to_be_too_large_is_refused_before_it_is_sent(service: Service) -> None:
     with socket.create_connection(("127.0.0.1", PORT), timeout=30) as connection:
         length = Settings().body_bytes + 1
-        connection.sendall(
-            b"POST /model HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % length
-        )
+        connection.sendall(b"POST /model HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length)
         assert answer_of(connection) == (413, "body_too_large")
 
 
@@ -66,7 +64,7 @@ def test_too_many_or_too_long_utterances_are_refused(client: httpx.Client, sente
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(service: Service, figure: Figure) -> None:
-    body = post(chat_lines()[:1]).replace(b"Host: a", b"Host: a\r\nConnection: close")
+    body = post(chat_lines()[:1])
     with socket.create_connection(("127.0.0.1", PORT), timeout=30) as connection:
         connection.sendall(body[:-5])
         began = time.monotonic()

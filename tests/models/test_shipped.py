@@ -13,6 +13,7 @@ from graph.pipeline import Pipeline, load_pipeline
 from serving.settings import PROJECT, Settings
 from tests.models import own_sets
 from training.data import read_seen, text_hash
+from training.recipe import Recipe
 
 LINES = Path(__file__).parent / "chat_lines.tsv"
 
@@ -163,3 +164,9 @@ def test_abuse_is_found_and_everything_else_left_alone(group: str) -> None:
 def test_harmless_lines_are_seldom_called_toxic(part: str, least: float) -> None:
     result = own_results()[part]
     assert result.share >= least, result.wrong
+
+
+@pytest.mark.parametrize("name", ["full", "lite"])
+def test_a_manifest_has_a_recipe_that_can_be_trained_by(name: str) -> None:
+    manifest = ModelDirectory.open(PROJECT / "models" / name, Settings().tasks_path).manifest
+    assert Recipe.model_validate(manifest.training).name == name
