@@ -1,4 +1,4 @@
-"""A folder of data with quite other tasks, one of several labels at once: trained, served, asked for by command line."""
+"""A folder with quite other tasks, one of several labels at once: trained, served, asked for by command line."""
 
 from pathlib import Path
 from typing import Any
