@@ -40,18 +40,21 @@ FAST_MODE = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY":
 # For how long a replica of the ingress that is to go still takes requests, so that front ends on other nodes can
 # forget it. Serve's 30 s are for those; here there is one front end, and it is told at once.
 DRAIN = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2"}
-# A HAProxy that listens no further than it must, and not for an hour to a client that does not send what it has
-# announced; and headers that a client has no say in.
+# A HAProxy that listens no further than it must, and headers that a client has no say in.
 NARROWED = {
     "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(sys.executable).with_name("annotator-haproxy")),
-    "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "70",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serving.middleware.headers:middlewares",
     # The name is of other systems, where Ray does so anyway: all of its own ports on the loopback only.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
 # An answer leaves no trace, so a request whose replica died before it answered may go to another one; one that is
-# silent is given up after request_timeout_s, when it should have said so itself.
-RETRIES = {"RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response", "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "70"}
+# silent is given up after request_timeout_s, when it should have said so itself. A client that does not send what it
+# has announced keeps its connection for as long, and not for an hour.
+FRONT_END = {
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+    "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "70",
+    "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "70",
+}
 # A batch of the longest utterances; 4 MB otherwise.
 LARGE = {"RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 * 1024 * 1024)}
 # glibc's memory: by default a pool of its own for each of Ray's many threads, and every process grows by 7 MB an hour
@@ -66,7 +69,7 @@ SOON = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1", "RAY_SERVE_FORCE_STOP_UNHE
 # on a busy machine it has asked so for 10 s, and not called, when the batch is given up.
 PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30", "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1"}
 
-CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | NARROWED | RETRIES | LARGE | LEVEL
+CLUSTER = SOON | PATIENT | FAST_MODE | DRAIN | NARROWED | FRONT_END | LARGE | LEVEL
 
 START_SECONDS = 180
 

@@ -11,7 +11,7 @@ from ray.scripts.scripts import drain_node
 from ray.serve._private.constants import RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S as DRAIN_SECONDS
 from ray.serve.schema import ServeDeploySchema
 
-from serving.lifecycle.launch import FAST_MODE, LARGE, LEVEL, NARROWED, PATIENT, RETRIES, SOON
+from serving.lifecycle.launch import FAST_MODE, FRONT_END, LARGE, LEVEL, NARROWED, PATIENT, SOON
 from serving.settings import PROJECT, Settings
 
 CONFIG = yaml.safe_load((PROJECT / "configs" / "serve" / "cluster.yaml").read_text("utf-8"))
@@ -24,7 +24,7 @@ HEAD = CLUSTER["headGroupSpec"]
 # As on one machine, but for what ends cluster traffic at the loopback; programs lie where the image has them.
 ENVIRONMENT = (
     FAST_MODE
-    | RETRIES
+    | FRONT_END
     | SOON
     | PATIENT
     | LARGE
