@@ -1,4 +1,4 @@
-"""One service with faults on demand for all of this folder, and the table of what was measured.
+"""A service with faults on demand, and the table of what was measured.
 
 `make faults` runs the long version and prints the table; `make test` runs the short one.
 """
@@ -86,9 +86,9 @@ def running(config: Path) -> Iterator[Service]:
     assert left == []
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """A running service with faults on demand."""
+    """A running service with faults on demand, a file of tests its own, since some end it."""
     with running(CONFIG) as served:
         yield served
 
