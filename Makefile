@@ -32,7 +32,7 @@ test: $(VENV)/all.installed
 	$(PARTS) -m "not e2e"
 	$(BIN)/python -m pytest -m e2e
 
-# Every fault at full length, about half an hour, and the table of what was measured; make test runs a short version.
+# The faults of tests/faults at full length, half an hour, and what was measured; make test runs most of them, shorter.
 faults: $(VENV)/all.installed
 	$(BIN)/python -m pytest tests/faults --long-faults
 	@$(BIN)/python -m tests.faults.table

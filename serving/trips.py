@@ -35,15 +35,15 @@ Probabilities = dict[str, NDArray[np.float32]]
 Heads = Mapping[str, float | None]
 """Which heads are computed, by task name, in contract order: the temperature of each, None for the weights' own."""
 
-SHORT_CHARACTERS = 1000
-"""A longer utterance takes milliseconds to tokenize, and never holds up the event loop."""
-
 HeadAnswer = tuple[NDArray[np.float32], Seconds]
 """Of one head: float32 `(n, classes)`, and the seconds that it took."""
 
 ENCODER = "Encoder"
 TOKENIZER = "Tokenizer"
 ENCODER_AND_HEADS = "EncoderAndHeads"
+
+SHORT_CHARACTERS = 1000
+"""A longer utterance takes milliseconds to tokenize, and never holds up the event loop."""
 
 
 def head_name(task: str) -> str:

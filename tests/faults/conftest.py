@@ -100,7 +100,7 @@ def client(service: Service) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="package")
-def wrong_answers(pipeline: Pipeline) -> Callable[[Record], int]:
+def wrong_answers(pipeline: Pipeline) -> Count:
     """Counts the answers, each to one of `chat_lines`, that are not those of the pipeline."""
     expected = pipeline(chat_lines())
 

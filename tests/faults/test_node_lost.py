@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -22,8 +22,8 @@ from serving.settings import PROJECT
 from tests.e2e.conftest import URL
 from tests.e2e.contract import chat_lines
 from tests.e2e.processes import replicas
-from tests.faults.conftest import Figure
-from tests.faults.load import Record, post, put_load_while
+from tests.faults.conftest import Count, Figure
+from tests.faults.load import post, put_load_while
 
 REQUESTS = [post([line]) for line in chat_lines()]
 # Tells Ray that it is on a machine alone, which two nodes are not.
@@ -120,7 +120,7 @@ def kill_node(project: Path) -> int:
 
 
 @pytest.mark.long_faults
-def test_a_node_is_lost(second: Path, figure: Figure, wrong_answers: Callable[[Record], int]) -> None:
+def test_a_node_is_lost(second: Path, figure: Figure, wrong_answers: Count) -> None:
     here, there = of_each(PROJECT), of_each(second)
     assert here["Ingress"] == there["Ingress"] == 1
     assert there["EncoderAndHeads"] >= 1, "Serve spreads replicas over nodes"

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from graph.model_directory import ModelDirectory
 from graph.pipeline import Pipeline, load_pipeline
@@ -89,3 +90,17 @@ def test_rows_of_chosen_origins_learn_their_own_task_from_the_label_alone(
         for position, answers in enumerate(np.split(of_row, ends[:-1])):
             assert np.isnan(answers).all() == np.isnan(answers).any() == (position == own and row.origin == WRITTEN)
     assert {row.origin == WRITTEN for _, row in epoch.rows} == {True, False}
+
+
+def test_a_teacher_does_not_change_what_a_run_begins_with(
+    tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path / "teacher", tiny_tasks_file, seed=2)
+    taught, alone = (
+        Trainer(
+            tiny_recipe(tiny_base, teacher=teacher), tiny_tasks_file, tiny_data, tmp_path / "checkpoint.pt", silent
+        ).model.state_dict()
+        for teacher in ({"models": [tmp_path / "teacher"]}, None)
+    )
+    for name, weight in alone.items():
+        assert torch.equal(taught[name], weight), name

@@ -149,17 +149,6 @@ def test_a_setting_of_a_task_that_does_not_exist_is_refused(
         make_trainer(tiny_recipe(tiny_base, **{setting: {"emotoin": 1}}), tiny_data, tmp_path)
 
 
-def test_a_teacher_does_not_change_what_a_run_begins_with(
-    tiny_base: Path, tiny_data: Path, tiny_tasks_file: Path, tmp_path: Path
-) -> None:
-    write_tiny_model(tmp_path / "teacher", tiny_tasks_file, seed=2)
-    taught = make_trainer(
-        tiny_recipe(tiny_base, teacher={"models": [tmp_path / "teacher"]}), tiny_data, tmp_path
-    ).model.state_dict()
-    for name, weight in make_trainer(tiny_recipe(tiny_base), tiny_data, tmp_path).model.state_dict().items():
-        assert torch.equal(taught[name], weight), name
-
-
 def test_a_loss_that_is_no_number_ends_the_run(tiny_base: Path, tiny_data: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tiny_recipe(tiny_base, encoder_rate=1e20, head_rate=1e20), tiny_data, tmp_path)
     with pytest.raises(ValueError, match="at step"):
